@@ -1,0 +1,1 @@
+//! `cargo bottleneck`: says why a program is slow.

@@ -1,0 +1,3 @@
+//! The `cargo-bottleneck` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Programs whose bottleneck is known.
