@@ -1,1 +1,3 @@
 //! Records where the time of a program goes.
+
+pub mod format;
