@@ -79,14 +79,17 @@ pub(super) fn multiply_add(width: VectorWidth, rounds: u64) -> u64 {
     rounds * CHAINS * u64::from(width.lanes()) * 2
 }
 
-/// `data` is a multiple of [`READ_STEP`] long and not empty.
-pub(super) fn read_sum(data: &[u8]) -> u64 {
+/// `data` is a multiple of [`READ_STEP`] long and not empty; `passes` is not 0.
+pub(super) fn read_sum(data: &[u8], passes: u64) -> u64 {
     debug_assert!(!data.is_empty() && data.len() % READ_STEP == 0, "the caller cuts the tail off");
     let sum: u64;
     // SAFETY: reads `data.len()` bytes from the start of `data`, 128 in a round, of which `READ_STEP` is a multiple.
     unsafe {
         asm!(
             "movi v0.2d, #0", "movi v1.2d, #0", "movi v2.2d, #0", "movi v3.2d, #0",
+            "3:",
+            "mov {at}, {start}",
+            "mov {left}, {len}",
             "2:",
             "ldp q4, q5, [{at}]", "ldp q6, q7, [{at}, #32]",
             "ldp q16, q17, [{at}, #64]", "ldp q18, q19, [{at}, #96]",
@@ -95,12 +98,17 @@ pub(super) fn read_sum(data: &[u8]) -> u64 {
             "add v0.2d, v0.2d, v16.2d", "add v1.2d, v1.2d, v17.2d", "add v2.2d, v2.2d, v18.2d", "add v3.2d, v3.2d, v19.2d",
             "subs {left}, {left}, #128",
             "b.ne 2b",
+            "subs {passes}, {passes}, #1",
+            "b.ne 3b",
             "add v0.2d, v0.2d, v1.2d", "add v2.2d, v2.2d, v3.2d", "add v0.2d, v0.2d, v2.2d",
             "addp d0, v0.2d",
             "fmov {sum}, d0",
-            at = inout(reg) data.as_ptr() => _,
-            left = inout(reg) data.len() => _,
-            sum = lateout(reg) sum,
+            start = in(reg) data.as_ptr(),
+            len = in(reg) data.len(),
+            at = out(reg) _,
+            left = out(reg) _,
+            passes = inout(reg) passes => _,
+            sum = out(reg) sum,
             out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
             out("v16") _, out("v17") _, out("v18") _, out("v19") _,
             options(nostack, readonly),

@@ -78,11 +78,11 @@ pub(super) fn multiply_add(width: VectorWidth, rounds: u64) -> u64 {
     arch::multiply_add(width, rounds)
 }
 
-/// Reads every whole [`READ_STEP`] of `data` with the widest loads there are, and returns the wrapping sum of its
-/// native-endian `u64` words, so that no load can be left out.
-pub(super) fn read_sum(data: &[u8]) -> u64 {
+/// Reads every whole [`READ_STEP`] of `data` so many times with the widest loads there are, and returns the wrapping sum
+/// of the native-endian `u64` words read, so that no load can be left out.
+pub(super) fn read_sum(data: &[u8], passes: u64) -> u64 {
     let whole = &data[..data.len() / READ_STEP * READ_STEP];
-    if whole.is_empty() { 0 } else { arch::read_sum(whole) }
+    if whole.is_empty() || passes == 0 { 0 } else { arch::read_sum(whole, passes) }
 }
 
 /// What [`read_sum`] reads in one round, in bytes.
@@ -140,13 +140,13 @@ mod tests {
             (0..1024).map(|i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
         let expected = words.iter().fold(0, |sum: u64, w| sum.wrapping_add(*w));
-        assert_eq!(read_sum(&bytes), expected);
+        assert_eq!(read_sum(&bytes, 1), expected);
         // Unaligned, and with a tail that is less than a step.
         let mut shifted = vec![0; 1];
         shifted.extend_from_slice(&bytes);
         shifted.extend_from_slice(&[7; 100]);
-        assert_eq!(read_sum(&shifted[1..]), expected);
-        assert_eq!(read_sum(&bytes[..READ_STEP - 1]), 0);
+        assert_eq!(read_sum(&shifted[1..], 3), expected.wrapping_mul(3));
+        assert_eq!(read_sum(&bytes[..READ_STEP - 1], 1), 0);
     }
 
     #[test]

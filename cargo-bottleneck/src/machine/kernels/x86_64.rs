@@ -4,13 +4,13 @@
 //! So no kernel needs a target feature at compile time; the caller has asked the processor.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count};
 
 use super::{READ_STEP, VectorWidth, Width};
 
 /// The operands of the multiply-adds: `a = a * MULTIPLIER + ADDEND` stays near 1, far from denormals and infinities.
 #[repr(align(64))]
-struct Lanes([f32; 16]);
+struct Lanes(#[expect(dead_code, reason = "read by address in `asm!`")] [f32; 16]);
+
 static MULTIPLIER: Lanes = Lanes([0.999_7; 16]);
 static ADDEND: Lanes = Lanes([0.000_3; 16]);
 /// For the pair of unfused instructions, where nothing brings a product back to 1.
@@ -170,8 +170,8 @@ pub(super) fn multiply_add(width: VectorWidth, rounds: u64) -> u64 {
 macro_rules! read_loop {
     ($name:ident, $register:literal, $bytes:literal, $clear:literal, $add:literal, $store:literal) => {
         /// # Safety
-        /// The processor has the registers named; `data` is a multiple of eight vectors long and not empty.
-        unsafe fn $name(data: &[u8], sums: &mut [u64; 32]) {
+        /// The processor has the registers named; `data` is a multiple of eight vectors long and not empty, and `passes` is not 0.
+        unsafe fn $name(data: &[u8], passes: u64, sums: &mut [u64; 32]) {
             // SAFETY: reads `data.len()` bytes from the start of `data`, which is a whole number of rounds by the
             // contract, and writes four vectors of at most 64 bytes into the 256 bytes of `sums`.
             unsafe {
@@ -180,6 +180,9 @@ macro_rules! read_loop {
                     concat!($clear, " xmm1, xmm1, xmm1"),
                     concat!($clear, " xmm2, xmm2, xmm2"),
                     concat!($clear, " xmm3, xmm3, xmm3"),
+                    "3:",
+                    "mov {at}, {start}",
+                    "mov {left}, {len}",
                     ".p2align 5",
                     "2:",
                     concat!($add, " ", $register, "0, ", $register, "0, [{at}]"),
@@ -193,13 +196,18 @@ macro_rules! read_loop {
                     concat!("add {at}, 8*", $bytes),
                     concat!("sub {left}, 8*", $bytes),
                     "jnz 2b",
+                    "dec {passes}",
+                    "jnz 3b",
                     concat!($store, " [{sums}], ", $register, "0"),
                     concat!($store, " [{sums} + ", $bytes, "], ", $register, "1"),
                     concat!($store, " [{sums} + 2*", $bytes, "], ", $register, "2"),
                     concat!($store, " [{sums} + 3*", $bytes, "], ", $register, "3"),
                     "vzeroupper",
-                    at = inout(reg) data.as_ptr() => _,
-                    left = inout(reg) data.len() => _,
+                    start = in(reg) data.as_ptr(),
+                    len = in(reg) data.len(),
+                    at = out(reg) _,
+                    left = out(reg) _,
+                    passes = inout(reg) passes => _,
                     sums = in(reg) sums.as_mut_ptr(),
                     out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
                     options(nostack),
@@ -213,24 +221,32 @@ read_loop!(read_512, "zmm", "64", "vpxor", "vpaddq", "vmovups");
 read_loop!(read_256, "ymm", "32", "vpxor", "vpaddq", "vmovups");
 
 /// # Safety
-/// `data` is a multiple of 64 bytes long and not empty.
-unsafe fn read_128(data: &[u8], sums: &mut [u64; 32]) {
+/// `data` is a multiple of 64 bytes long and not empty, and `passes` is not 0.
+unsafe fn read_128(data: &[u8], passes: u64, sums: &mut [u64; 32]) {
     // SAFETY: reads `data.len()` bytes from the start of `data`, which is a whole number of rounds by the contract,
     // and writes 64 bytes into the 256 of `sums`. SSE2 is part of x86-64.
     unsafe {
         asm!(
             "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
-            ".p2align 5",
+            "3:",
+                    "mov {at}, {start}",
+                    "mov {left}, {len}",
+                    ".p2align 5",
             "2:",
             "movdqu xmm4, [{at}]", "movdqu xmm5, [{at} + 16]", "movdqu xmm6, [{at} + 32]", "movdqu xmm7, [{at} + 48]",
             "paddq xmm0, xmm4", "paddq xmm1, xmm5", "paddq xmm2, xmm6", "paddq xmm3, xmm7",
             "add {at}, 64",
             "sub {left}, 64",
             "jnz 2b",
+                    "dec {passes}",
+                    "jnz 3b",
             "movdqu [{sums}], xmm0", "movdqu [{sums} + 16], xmm1",
             "movdqu [{sums} + 32], xmm2", "movdqu [{sums} + 48], xmm3",
-            at = inout(reg) data.as_ptr() => _,
-            left = inout(reg) data.len() => _,
+            start = in(reg) data.as_ptr(),
+                    len = in(reg) data.len(),
+                    at = out(reg) _,
+            left = out(reg) _,
+                    passes = inout(reg) passes => _,
             sums = in(reg) sums.as_mut_ptr(),
             out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
             out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
@@ -239,19 +255,19 @@ unsafe fn read_128(data: &[u8], sums: &mut [u64; 32]) {
     }
 }
 
-/// `data` is a multiple of [`READ_STEP`] long and not empty.
-pub(super) fn read_sum(data: &[u8]) -> u64 {
+/// `data` is a multiple of [`READ_STEP`] long and not empty; `passes` is not 0.
+pub(super) fn read_sum(data: &[u8], passes: u64) -> u64 {
     debug_assert!(!data.is_empty() && data.len() % READ_STEP == 0, "the caller cuts the tail off");
     let mut sums = [0; 32];
     // SAFETY: the registers are there by the checks; `READ_STEP` is a multiple of what each loop reads in a round,
     // and the caller cut the tail off.
     unsafe {
         if is_x86_feature_detected!("avx512f") {
-            read_512(data, &mut sums);
+            read_512(data, passes, &mut sums);
         } else if is_x86_feature_detected!("avx2") {
-            read_256(data, &mut sums);
+            read_256(data, passes, &mut sums);
         } else {
-            read_128(data, &mut sums);
+            read_128(data, passes, &mut sums);
         }
     }
     sums.iter().fold(0, |sum: u64, part| sum.wrapping_add(*part))
@@ -324,9 +340,27 @@ pub(super) fn flush(data: &[u8]) -> bool {
 }
 
 fn has_clflushopt() -> bool {
-    const CLFLUSHOPT: u32 = 1 << 23;
-    // SAFETY: every x86-64 processor has `cpuid`.
-    let highest = unsafe { __cpuid(0) }.eax;
-    // SAFETY: as above.
-    highest >= 7 && unsafe { __cpuid_count(7, 0) }.ebx & CLFLUSHOPT != 0
+    const CLFLUSHOPT: u64 = 1 << 23;
+    let (highest, _) = cpuid(0);
+    highest >= 7 && cpuid(7).1 & CLFLUSHOPT != 0
+}
+
+/// `eax` and `ebx` of a leaf. The intrinsic is `unsafe` in some of the Rust versions that build this crate and safe in
+/// others.
+fn cpuid(leaf: u32) -> (u32, u64) {
+    let (eax, ebx): (u32, u64);
+    // SAFETY: every x86-64 processor has `cpuid`; `rbx`, which the compiler keeps for itself, is put back.
+    unsafe {
+        asm!(
+            "mov {ebx}, rbx",
+            "cpuid",
+            "xchg {ebx}, rbx",
+            ebx = out(reg) ebx,
+            inout("eax") leaf => eax,
+            inout("ecx") 0 => _,
+            out("edx") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    (eax, ebx)
 }
