@@ -91,7 +91,7 @@ impl Map {
 
     /// Reads the word at byte `offset`, as another writer (a kernel, a file) left it.
     pub(super) fn word(&self, offset: usize) -> Option<u64> {
-        if offset % 8 != 0 || offset.checked_add(8)? > self.len {
+        if !offset.is_multiple_of(8) || offset.checked_add(8)? > self.len {
             return None;
         }
         // SAFETY: in bounds and aligned by the check; mappings are page-aligned.
@@ -178,7 +178,8 @@ pub(super) fn thread_id() -> i32 {
 
 /// Gives up the processor for `time` (at most a second), so that the kernel switches away.
 pub(super) fn nap(time: Nanos) {
-    let nap = libc::timespec { tv_sec: 0, tv_nsec: time.0.min(999_999_999) as c_long };
+    let nanos = c_long::try_from(time.0).unwrap_or(c_long::MAX).min(999_999_999);
+    let nap = libc::timespec { tv_sec: 0, tv_nsec: nanos };
     // SAFETY: `nap` outlives the call; the rest of an interrupted nap is not asked for.
     unsafe { libc::nanosleep(&raw const nap, ptr::null_mut()) };
 }
@@ -195,7 +196,7 @@ pub(super) fn locked_memory_limit() -> io::Result<Option<u64>> {
 pub(super) fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: `name` ends with 0 and outlives the call.
     let fd = check(c_long::from(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) }))?;
-    Ok(owned(fd))
+    owned(fd)
 }
 
 /// Takes `len` bytes of disk for `file`, so that writing to a mapping of it cannot fail later.
@@ -239,7 +240,14 @@ pub(super) struct PerfAttributes {
 /// Opens an event for the calling thread on any CPU.
 pub(super) fn open_perf_event(attributes: &PerfAttributes) -> io::Result<OwnedFd> {
     const CLOSE_ON_EXEC: c_ulong = 8;
-    let attributes = PerfAttributes { size: size_of::<PerfAttributes>() as u32, ..*attributes };
+    const SIZE: u32 = 136;
+    const {
+        assert!(
+            size_of::<PerfAttributes>() == SIZE as usize,
+            "the layout that the kernel knows by its size"
+        );
+    };
+    let attributes = PerfAttributes { size: SIZE, ..*attributes };
     // SAFETY: the structure is as long as its `size` field says and outlives the call, which may write its size only.
     let fd = unsafe {
         libc::syscall(
@@ -251,7 +259,7 @@ pub(super) fn open_perf_event(attributes: &PerfAttributes) -> io::Result<OwnedFd
             CLOSE_ON_EXEC,
         )
     };
-    check(fd).map(owned)
+    check(fd).and_then(owned)
 }
 
 /// Whether the dynamic linker finds `library`; the error is its own words. Runs the library's constructors.
@@ -277,13 +285,16 @@ fn check(result: c_long) -> io::Result<c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn owned(fd: c_long) -> OwnedFd {
+fn owned(fd: c_long) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: called with what the kernel has just returned as a new descriptor, which nobody else holds.
-    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
@@ -297,14 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_knows_this_layout_of_perf_attributes() {
-        assert_eq!(size_of::<PerfAttributes>(), 136);
-    }
-
-    #[test]
     fn a_word_outside_a_mapping_is_none() {
         let file = memory_file(c"test").unwrap();
-        use std::os::fd::AsFd;
         allocate(file.as_fd(), 4096).unwrap();
         let mut map = Map::shared(file.as_fd(), 4096).unwrap();
         map.set_first_word(42);

@@ -81,7 +81,10 @@ pub(super) fn multiply_add(width: VectorWidth, rounds: u64) -> u64 {
 
 /// `data` is a multiple of [`READ_STEP`] long and not empty; `passes` is not 0.
 pub(super) fn read_sum(data: &[u8], passes: u64) -> u64 {
-    debug_assert!(!data.is_empty() && data.len() % READ_STEP == 0, "the caller cuts the tail off");
+    debug_assert!(
+        !data.is_empty() && data.len().is_multiple_of(READ_STEP),
+        "the caller cuts the tail off"
+    );
     let sum: u64;
     // SAFETY: reads `data.len()` bytes from the start of `data`, 128 in a round, of which `READ_STEP` is a multiple.
     unsafe {

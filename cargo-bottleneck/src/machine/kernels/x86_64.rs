@@ -257,7 +257,10 @@ unsafe fn read_128(data: &[u8], passes: u64, sums: &mut [u64; 32]) {
 
 /// `data` is a multiple of [`READ_STEP`] long and not empty; `passes` is not 0.
 pub(super) fn read_sum(data: &[u8], passes: u64) -> u64 {
-    debug_assert!(!data.is_empty() && data.len() % READ_STEP == 0, "the caller cuts the tail off");
+    debug_assert!(
+        !data.is_empty() && data.len().is_multiple_of(READ_STEP),
+        "the caller cuts the tail off"
+    );
     let mut sums = [0; 32];
     // SAFETY: the registers are there by the checks; `READ_STEP` is a multiple of what each loop reads in a round,
     // and the caller cut the tail off.
