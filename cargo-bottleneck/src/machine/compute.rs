@@ -4,6 +4,7 @@
 //! a file by machine, so that later runs need a check of a few milliseconds only.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::hint::black_box;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,12 @@ use crate::units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Nanos};
 /// A peak is right within 5 % after 0.2 to 1 ms.
 const WINDOW: Duration = Duration::from_millis(1);
 /// Windows for each figure, of which the best three count: a slower one was disturbed.
-const PLAN: Plan = Plan { at_least: 8, at_most: 8, budget: Duration::ZERO };
+const PLAN: Plan =
+    Plan { clean: 8, at_most: 32, budget: Duration::ZERO, patience: Duration::from_millis(40) };
 const BEST: usize = 3;
 /// For the check of a stored result.
-const SHORT_PLAN: Plan = Plan { at_least: 3, at_most: 3, budget: Duration::ZERO };
+const SHORT_PLAN: Plan =
+    Plan { clean: 3, at_most: 9, budget: Duration::ZERO, patience: Duration::from_millis(9) };
 /// A stored peak that differs by more from a fresh one is measured again.
 const STILL_HOLDS: f64 = 0.10;
 /// 6 cycles of two units in a round: about 15 µs between two looks at the clock.
@@ -35,7 +38,8 @@ const ROUNDS: u64 = 8192;
 /// Measures the multiply-add peak of every vector width, the clock and the caches, for one thread and for as many as
 /// run at once.
 ///
-/// Costs about 9 ms for each width and number of threads, and for each cache: 100 to 130 ms.
+/// Costs about 9 ms for each width and number of threads, and for each cache: 100 to 130 ms
+/// and up to four times that on a busy machine.
 pub fn measure_compute(topology: &Topology) -> Ceilings {
     let begin = Instant::now();
     let mut res = Ceilings::default();
@@ -83,8 +87,8 @@ pub fn measure_compute(topology: &Topology) -> Ceilings {
 /// A file that cannot be read or written costs time only; a result with anything unavailable is not stored.
 pub fn cached_compute(topology: &Topology, folder: &Path) -> Ceilings {
     let begin = Instant::now();
-    let path = folder.join("ceilings.json");
     let key = Key::of(topology);
+    let path = folder.join(key.file_name());
     if let Some(mut ceilings) = load(&path, &key)
         && still_holds(topology, &ceilings)
     {
@@ -121,6 +125,14 @@ impl Key {
             quota: topology.quota,
             caches: topology.caches.clone(),
         }
+    }
+
+    /// Each key has its own file, so that runs on different CPUs, or machines with one home, do not replace each other's.
+    /// The key inside the file decides; a hash that differs between builds costs one measurement.
+    fn file_name(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        format!("{self:?}").hash(&mut hasher);
+        format!("ceilings-{:016x}.json", hasher.finish())
     }
 }
 
@@ -351,7 +363,9 @@ mod tests {
             Ceilings { clock: Some(Interval::exactly(Hertz(3e9))), ..Ceilings::default() };
         store(&path, &Stored { key: key.clone(), ceilings: ceilings.clone() }).unwrap();
         assert_eq!(load(&path, &key), Some(ceilings));
-        assert_eq!(load(&path, &Key { quota: Some(0.5), ..key.clone() }), None);
+        let other = Key { quota: Some(0.5), ..key.clone() };
+        assert_eq!(load(&path, &other), None);
+        assert_ne!(other.file_name(), key.file_name());
         fs::write(&path, b"{\"key\": 3").unwrap();
         assert_eq!(load(&path, &key), None);
     }

@@ -26,12 +26,14 @@ pub(super) trait Work: Send {
 /// How many windows to measure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// At least so many, whatever they take.
-    pub(super) at_least: usize,
-    /// At most so many.
+    /// So many undisturbed windows are wanted, as far as patience goes.
+    pub(super) clean: usize,
+    /// At most so many of any kind.
     pub(super) at_most: usize,
-    /// No further window starts after this time.
+    /// No further window starts after this time when enough were undisturbed.
     pub(super) budget: Duration,
+    /// No further window starts after this time at all; there is always one.
+    pub(super) patience: Duration,
 }
 
 /// The measured rates and what they rest on.
@@ -39,8 +41,10 @@ pub(super) struct Plan {
 pub(super) struct Rates {
     /// Work per second in each window that counts, in order of time.
     pub(super) per_second: Vec<f64>,
-    /// Windows left out because a thread lost its CPU.
-    pub(super) preempted: usize,
+    /// Windows in which a thread lost its CPU.
+    pub(super) disturbed: usize,
+    /// There were none but those: the rates are by CPU time, and say little about threads that work together.
+    pub(super) by_cpu_time: bool,
 }
 
 /// One thread's part of one window.
@@ -107,6 +111,8 @@ struct Group {
     broken: AtomicBool,
     /// The current window is over.
     stop: AtomicBool,
+    /// A thread lost its CPU in the current window.
+    disturbed: AtomicBool,
     /// There is no further window.
     enough: AtomicBool,
 }
@@ -119,6 +125,7 @@ impl Group {
             generation: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            disturbed: AtomicBool::new(false),
             enough: AtomicBool::new(false),
         }
     }
@@ -162,13 +169,21 @@ impl Group {
         let _break_up = BreakUpOnPanic(self);
         let mut work = make().inspect_err(|_| self.broken.store(true, Ordering::Release))?;
         let mut parts = Vec::with_capacity(plan.at_most);
+        let mut clean = 0;
         let begin = Instant::now();
-        while !self.enough.load(Ordering::Acquire) {
+        loop {
             work.prepare();
             if leader {
+                // Between the end of one window and the start of the next only the leader touches these.
                 self.stop.store(false, Ordering::Relaxed);
+                clean += usize::from(
+                    !parts.is_empty() && !self.disturbed.swap(false, Ordering::Relaxed),
+                );
+                self.enough
+                    .store(plan.is_done(parts.len(), clean, begin.elapsed()), Ordering::Relaxed);
             }
-            if !self.meet() {
+            // The meeting orders what was stored before it with what is read after it.
+            if !self.meet() || self.enough.load(Ordering::Relaxed) {
                 break;
             }
             let before = sys::thread_cpu_time();
@@ -177,13 +192,11 @@ impl Group {
             let end = Instant::now();
             self.stop.store(true, Ordering::Relaxed);
             let on_cpu = before.and_then(|b| Ok(sys::thread_cpu_time()?.saturating_sub(b))).ok();
-            parts.push(Part { start, end, on_cpu, amount });
-            if leader {
-                let enough = parts.len() >= plan.at_most
-                    || (parts.len() >= plan.at_least && begin.elapsed() >= plan.budget);
-                self.enough.store(enough, Ordering::Release);
+            let part = Part { start, end, on_cpu, amount };
+            if !part.kept_its_cpu() {
+                self.disturbed.store(true, Ordering::Relaxed);
             }
-            // Everybody sees the same `enough`, and nobody clears `stop` under a thread that still works.
+            parts.push(part);
             if !self.meet() {
                 break;
             }
@@ -209,29 +222,47 @@ fn rates(members: &[Vec<Part>]) -> Rates {
     let mut disturbed = Vec::new();
     for index in 0..windows {
         let parts: Vec<Part> = members.iter().map(|parts| parts[index]).collect();
-        let start = parts.iter().map(|p| p.start).min();
-        let end = parts.iter().map(|p| p.end).max();
-        let (Some(start), Some(end)) = (start, end) else { continue };
-        let amount: u64 = parts.iter().map(|p| p.amount).sum();
-        let rate = amount as f64 / (end - start).as_secs_f64();
-        let together = parts.iter().map(|p| p.end).min().zip(parts.iter().map(|p| p.start).max());
-        let together = together.map_or(Duration::ZERO, |(first_end, last_start)| {
-            first_end.saturating_duration_since(last_start)
-        });
-        let overlaps = together.as_secs_f64() >= LEAST_TOGETHER * (end - start).as_secs_f64();
-        if overlaps && parts.iter().all(Part::kept_its_cpu) {
-            clean.push(rate);
-        } else {
-            disturbed.push(rate);
+        match rate_together(&parts) {
+            Some(rate) => clean.push(rate),
+            None => disturbed.push(parts.iter().map(Part::rate_on_cpu).sum()),
         }
     }
-    // With nothing else, a disturbed window still is a lower bound.
-    let preempted = disturbed.len();
-    let per_second = if clean.is_empty() { disturbed } else { clean };
-    Rates { per_second, preempted }
+    let by_cpu_time = clean.is_empty() && !disturbed.is_empty();
+    let n_disturbed = disturbed.len();
+    Rates {
+        per_second: if by_cpu_time { disturbed } else { clean },
+        disturbed: n_disturbed,
+        by_cpu_time,
+    }
+}
+
+/// The rate of one window, or nothing where a thread started late or lost its CPU.
+fn rate_together(parts: &[Part]) -> Option<f64> {
+    let (first_start, last_start) =
+        (parts.iter().map(|p| p.start).min()?, parts.iter().map(|p| p.start).max()?);
+    let (first_end, last_end) =
+        (parts.iter().map(|p| p.end).min()?, parts.iter().map(|p| p.end).max()?);
+    let together = first_end.saturating_duration_since(last_start).as_secs_f64();
+    let whole = (last_end - first_start).as_secs_f64();
+    let amount: u64 = parts.iter().map(|p| p.amount).sum();
+    let undisturbed = together >= LEAST_TOGETHER * whole && parts.iter().all(Part::kept_its_cpu);
+    undisturbed.then_some(amount as f64 / whole)
+}
+
+impl Plan {
+    fn is_done(self, windows: usize, clean: usize, elapsed: Duration) -> bool {
+        let satisfied = clean >= self.clean && elapsed >= self.budget;
+        windows > 0 && (windows >= self.at_most || elapsed >= self.patience || satisfied)
+    }
 }
 
 impl Part {
+    /// The rate while this thread had a CPU.
+    fn rate_on_cpu(&self) -> f64 {
+        let wall = (self.end - self.start).as_secs_f64();
+        self.amount as f64 / self.on_cpu.map_or(wall, Nanos::as_secs_f64)
+    }
+
     fn kept_its_cpu(&self) -> bool {
         // Without a thread clock nothing can be said against the window.
         self.on_cpu.is_none_or(|on_cpu| {
@@ -257,7 +288,8 @@ mod tests {
         }
     }
 
-    const FIVE: Plan = Plan { at_least: 5, at_most: 5, budget: Duration::ZERO };
+    const FIVE: Plan =
+        Plan { clean: 5, at_most: 5, budget: Duration::ZERO, patience: Duration::MAX };
 
     #[test]
     fn each_window_counts_once_with_any_number_of_threads() {
@@ -295,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn windows_end_with_the_budget_or_with_patience() {
+        let ms = Duration::from_millis;
+        let plan = Plan { clean: 3, at_most: 9, budget: ms(10), patience: ms(40) };
+        assert!(!plan.is_done(0, 0, ms(99)), "there is always one window");
+        assert!(!plan.is_done(5, 3, ms(9)));
+        assert!(plan.is_done(5, 3, ms(10)));
+        assert!(!plan.is_done(5, 2, ms(39)));
+        assert!(plan.is_done(5, 2, ms(40)));
+        assert!(plan.is_done(9, 0, ms(0)));
+    }
+
+    #[test]
     fn a_window_without_the_cpu_is_left_out() {
         // window      0       1
         // thread 0    |####|  |####|
@@ -307,13 +351,16 @@ mod tests {
             amount: 8,
         };
         let members = [vec![part(0, 4), part(10, 4)], vec![part(0, 4), part(10, 2)]];
-        assert_eq!(rates(&members), Rates { per_second: vec![4000.0], preempted: 1 });
-        assert_eq!(rates(&members[1..]).per_second, [2000.0]);
+        let counted =
+            |per_second, disturbed, by_cpu_time| Rates { per_second, disturbed, by_cpu_time };
+        assert_eq!(rates(&members), counted(vec![4000.0], 1, false));
+        assert_eq!(rates(&members[1..]), counted(vec![2000.0], 1, false));
         // thread 0    |####|
         // thread 1      |####|   started late
         let late = [vec![part(0, 4)], vec![part(1, 4)]];
-        assert_eq!(rates(&late).preempted, 1);
-        assert_eq!(rates(&[vec![part(0, 1)]]), Rates { per_second: vec![2000.0], preempted: 1 });
-        assert_eq!(rates(&[]), Rates { per_second: Vec::new(), preempted: 0 });
+        assert_eq!(rates(&late), counted(vec![4000.0], 1, true));
+        // On its CPU for one of four milliseconds: by CPU time it is four times as fast as by the clock.
+        assert_eq!(rates(&[vec![part(0, 1)]]), counted(vec![8000.0], 1, true));
+        assert_eq!(rates(&[]), counted(Vec::new(), 0, false));
     }
 }

@@ -150,6 +150,26 @@ mod tests {
     }
 
     #[test]
+    fn flushed_data_come_from_memory() {
+        if !can_flush() {
+            return;
+        }
+        let data = vec![3_u8; 1 << 20];
+        let best = |prepare: fn(&[u8]) -> bool| {
+            let timed = || {
+                prepare(&data);
+                let begin = std::time::Instant::now();
+                std::hint::black_box(read_sum(&data, 1));
+                begin.elapsed()
+            };
+            (0..20).map(|_| timed()).min().unwrap()
+        };
+        let (again, flushed) = (best(|_| true), best(flush));
+        println!("read again {again:?}, flushed {flushed:?}");
+        assert!(flushed.as_secs_f64() > 1.5 * again.as_secs_f64(), "{flushed:?} against {again:?}");
+    }
+
+    #[test]
     fn flushed_data_keep_their_value() {
         let data = vec![3_u8; 4096];
         flush(&data[1..4000]);

@@ -367,3 +367,34 @@ fn cpuid(leaf: u32) -> (u32, u64) {
     }
     (eax, ebx)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_width_reads_the_same_words() {
+        let words: Vec<u64> =
+            (0..512).map(|i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let expected =
+            words.iter().fold(0, |sum: u64, word| sum.wrapping_add(*word)).wrapping_mul(2);
+        let total = |sums: [u64; 32]| sums.iter().fold(0, |sum: u64, part| sum.wrapping_add(*part));
+        let mut sums = [0; 32];
+        // SAFETY: 4096 bytes are a whole number of rounds, and SSE2 is part of x86-64.
+        unsafe { read_128(&bytes, 2, &mut sums) };
+        assert_eq!(total(sums), expected);
+        if is_x86_feature_detected!("avx2") {
+            let mut sums = [0; 32];
+            // SAFETY: as above, with AVX2 by the check.
+            unsafe { read_256(&bytes, 2, &mut sums) };
+            assert_eq!(total(sums), expected);
+        }
+    }
+
+    #[test]
+    fn the_loops_for_old_processors_run() {
+        unfused_scalar(1000);
+        unfused_128(1000);
+    }
+}
