@@ -114,11 +114,21 @@ impl Ceilings {
     }
 
     /// The multiply-add peak of a width: of that number of threads if it was measured, else the next larger, else the
-    /// largest.
+    /// largest; with fused instructions where the machine has them.
     pub fn fma_f32(&self, width: VectorWidth, threads: u32) -> Option<&FmaPeak> {
-        let of_width = || self.fma_f32.iter().filter(|p| p.width == width);
-        let at_least = of_width().filter(|p| p.threads >= threads).min_by_key(|p| p.threads);
-        at_least.or_else(|| of_width().max_by_key(|p| p.threads))
+        self.peak(width, true, threads).or_else(|| self.peak(width, false, threads))
+    }
+
+    /// The same for code whose multiplications and additions are separate instructions, as in a program that is built
+    /// for every x86-64 processor. `None` for a width or an architecture where that was not measured.
+    pub fn unfused_f32(&self, width: VectorWidth, threads: u32) -> Option<&FmaPeak> {
+        self.peak(width, false, threads)
+    }
+
+    fn peak(&self, width: VectorWidth, fused: bool, threads: u32) -> Option<&FmaPeak> {
+        let alike = || self.fma_f32.iter().filter(|p| p.width == width && p.fused == fused);
+        let at_least = alike().filter(|p| p.threads >= threads).min_by_key(|p| p.threads);
+        at_least.or_else(|| alike().max_by_key(|p| p.threads))
     }
 
     /// The greatest multiply-add peak of any width, of so many threads as in [`Self::fma_f32`].
@@ -265,5 +275,18 @@ mod tests {
         assert_eq!((ridge.min, ridge.max), (Intensity(5.0), Intensity(10.0)));
         assert_eq!(ceilings.best_fma_f32(1).unwrap().width, VectorWidth::Bits512);
         assert_eq!(Ceilings::default().ridge(1), None);
+    }
+
+    #[test]
+    fn fused_peaks_are_preferred_and_the_others_kept() {
+        let unfused = FmaPeak { fused: false, ..peak(VectorWidth::Bits128, 1, 30.0) };
+        let scalar = FmaPeak { fused: false, ..peak(VectorWidth::Scalar, 1, 8.0) };
+        let fma_f32 = vec![scalar, unfused, peak(VectorWidth::Bits128, 1, 46.0)];
+        let ceilings = Ceilings { fma_f32, ..Ceilings::default() };
+        let rate = |peak: Option<&FmaPeak>| peak.map(|p| p.peak.max.get());
+        assert_eq!(rate(ceilings.fma_f32(VectorWidth::Bits128, 1)), Some(46.0));
+        assert_eq!(rate(ceilings.fma_f32(VectorWidth::Scalar, 4)), Some(8.0));
+        assert_eq!(rate(ceilings.unfused_f32(VectorWidth::Bits128, 1)), Some(30.0));
+        assert_eq!(rate(ceilings.unfused_f32(VectorWidth::Bits256, 1)), None);
     }
 }

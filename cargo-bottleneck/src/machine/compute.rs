@@ -38,7 +38,7 @@ const ROUNDS: u64 = 8192;
 /// Measures the multiply-add peak of every vector width, the clock and the caches, for one thread and for as many as
 /// run at once.
 ///
-/// Costs about 9 ms for each width and number of threads, and for each cache: 100 to 130 ms
+/// Costs about 9 ms for each width and number of threads, and for each cache: 120 to 180 ms
 /// and up to four times that on a busy machine.
 pub fn measure_compute(topology: &Topology) -> Ceilings {
     let begin = Instant::now();
@@ -160,7 +160,7 @@ fn store(path: &Path, stored: &Stored) -> io::Result<()> {
 /// Whether one fresh measurement of the best width agrees.
 fn still_holds(topology: &Topology, stored: &Ceilings) -> bool {
     let Some(best) = stored.best_fma_f32(1) else { return false };
-    let width = best.width;
+    let width = Width { width: best.width, fused: best.fused };
     let fresh = windows::measure(1, &topology.cpus, SHORT_PLAN, || Ok(MultiplyAdd(width)));
     let fresh = fresh.ok().and_then(|rates| rates.per_second.into_iter().reduce(f64::max));
     fresh.is_some_and(|rate| (rate / best.peak.max.get() - 1.0).abs() <= STILL_HOLDS)
@@ -192,12 +192,13 @@ fn plausible_clock(clock: Option<Interval<Hertz>>) -> Result<Interval<Hertz>, St
 
 fn measure_peak(
     topology: &Topology,
-    Width { width, fused }: Width,
+    kind: Width,
     threads: u32,
     clock: Option<Interval<Hertz>>,
 ) -> Result<FmaPeak, String> {
-    let rates = windows::measure(threads, &topology.cpus, PLAN, || Ok(MultiplyAdd(width)))
+    let rates = windows::measure(threads, &topology.cpus, PLAN, || Ok(MultiplyAdd(kind)))
         .map_err(|error| format!("the probe could not run: {error}"))?;
+    let Width { width, fused } = kind;
     let peak = best_of(&rates).ok_or("no window of the probe was measured")?.map(FlopsPerSec);
     let clock = clock.ok_or("without the clock it cannot be checked")?;
     let per_cycle = peak.max.per_cycle(clock.max).unwrap_or(0.0) / f64::from(threads);
@@ -258,7 +259,7 @@ fn over(begin: Instant, stop: &AtomicBool) -> bool {
 }
 
 /// Amount: floating-point operations.
-struct MultiplyAdd(VectorWidth);
+struct MultiplyAdd(Width);
 
 impl Work for MultiplyAdd {
     fn run(&mut self, stop: &AtomicBool) -> u64 {

@@ -73,8 +73,8 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
         );
     }
     for peak in &ceilings.fma_f32 {
-        let fused = if peak.fused { "FLOP/cycle" } else { "FLOP/cycle, not fused" };
         let name = format!("f32 {}, {}", peak.width.name(), threads(peak.threads));
+        let fused = if peak.fused { "FLOP/cycle" } else { "FLOP/cycle, mul + add" };
         page.interval(&name, &peak.peak, &format!("{:.1} {fused}", peak.per_cycle));
     }
     if let Some(clock) = &ceilings.clock {
@@ -104,6 +104,9 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
         for limit in &read.limits {
             page.note(&format!("memory read, {}: {limit}", threads(read.threads)));
         }
+    }
+    if ceilings.fma_f32.iter().any(|peak| !peak.fused) {
+        page.note("mul + add: without fused instructions, as in a program built for every processor of its kind");
     }
     if let Some(how) = &ceilings.compute {
         let when = if how.cached { "kept from an earlier run, checked" } else { "measured now" };

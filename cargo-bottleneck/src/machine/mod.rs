@@ -16,6 +16,7 @@ mod sys;
 mod topology;
 mod windows;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -49,7 +50,8 @@ impl Machine {
     /// Reads and measures this machine, with memory bandwidth at one thread and at as many as run at once.
     ///
     /// `cache_folder` keeps what changes slowly between runs; `recording_folder` is where profiles will be made. Costs
-    /// 0.2 s with that file, 0.3 s without it, and 0.4 s more in a virtual machine whose memory was never used.
+    /// 0.2 s with that file and 0.4 s without it, 0.2 s more in a virtual machine whose memory was never used, and up to
+    /// 0.4 s more where other work takes the CPUs.
     ///
     /// # Errors
     /// Where not even the affinity mask can be read.
@@ -75,6 +77,11 @@ impl Machine {
     /// The capability of that name (see [`names`]); `None` in a profile of a version that did not know it.
     pub fn capability(&self, name: &str) -> Option<&Capability> {
         self.capabilities.iter().find(|capability| capability.name == name)
+    }
+
+    /// The capabilities by name, which is their form in `summary.json`.
+    pub fn capabilities_by_name(&self) -> BTreeMap<&str, &Capability> {
+        self.capabilities.iter().map(|capability| (capability.name.as_ref(), capability)).collect()
     }
 }
 
@@ -165,6 +172,7 @@ mod tests {
                     bandwidth: interval(260e9, 264e9, 265e9, 3).map(BytesPerSec),
                 }],
                 fma_f32: vec![
+                    FmaPeak { fused: false, ..peak(VectorWidth::Scalar, 1, 7.3e9, 2.0) },
                     peak(VectorWidth::Scalar, 1, 14.4e9, 3.9),
                     peak(VectorWidth::Bits256, 1, 115e9, 31.7),
                     peak(VectorWidth::Bits256, 3, 340e9, 31.2),
@@ -204,6 +212,9 @@ mod tests {
         assert!(json.contains(r#""bandwidth":{"min":21000000000.0"#), "{json}");
         assert!(machine.capability(names::SCHEDSTAT).is_some_and(|c| c.available));
         assert_eq!(machine.capability("tea"), None);
+        let by_name = serde_json::to_value(machine.capabilities_by_name()).unwrap();
+        assert_eq!(by_name["context_switches"]["available"], false);
+        assert_eq!(by_name["schedstat"]["reason"], serde_json::Value::Null);
     }
 
     /// Orders of magnitude only: this runs on any machine, loaded or not.

@@ -70,7 +70,7 @@ fn fused_128(rounds: u64) {
 }
 
 /// `width` is one of [`widths`]; `rounds` is not 0.
-pub(super) fn multiply_add(width: VectorWidth, rounds: u64) -> u64 {
+pub(super) fn multiply_add(Width { width, .. }: Width, rounds: u64) -> u64 {
     match width {
         VectorWidth::Scalar => fused_scalar(rounds),
         VectorWidth::Bits128 => fused_128(rounds),

@@ -13,7 +13,7 @@ pub(super) fn widths() -> Vec<Width> {
 }
 
 /// `width` is one of [`widths`]; `rounds` is not 0.
-pub(super) fn multiply_add(_width: VectorWidth, rounds: u64) -> u64 {
+pub(super) fn multiply_add(_width: Width, rounds: u64) -> u64 {
     let (multiplier, addend) = (black_box(0.999_7_f32), black_box(0.000_3_f32));
     let mut chains = [1.0_f32; CHAINS];
     for _ in 0..rounds {
