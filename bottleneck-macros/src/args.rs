@@ -3,7 +3,7 @@
 //! Every mistake is reported at its own token, all of them at once, and each message says what to write instead.
 //! Nothing here looks at the annotated item: whether an option fits it is for `validate`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, LitStr, Path, Result, Token};
@@ -180,7 +180,7 @@ fn dtype(input: ParseStream<'_>, option: &Ident) -> Result<Ident> {
     let word: Ident = input.parse().map_err(|error| Error::new(error.span(), text))?;
     let found = DTYPES.iter().find(|(written, _)| word == written);
     let (_, variant) = found.ok_or_else(|| Error::new(word.span(), text))?;
-    Ok(Ident::new(variant, Span::mixed_site()))
+    Ok(Ident::new(variant, word.span()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the value of the option, used up here")]
@@ -191,7 +191,7 @@ fn kind(word: LitStr) -> Result<Ident> {
         let list = KINDS.map(|(known, _)| format!("\"{known}\"")).join(", ");
         Error::new(word.span(), format!("unknown kind \"{written}\"; the kinds are {list}"))
     })?;
-    Ok(Ident::new(variant, Span::mixed_site()))
+    Ok(Ident::new(variant, word.span()))
 }
 
 /// The number of letters to add, drop, change or swap between two short words.
@@ -250,7 +250,10 @@ mod tests {
             ]
         );
         let found = errors("color = \"red\"");
-        assert!(found[0].starts_with("unknown option `color`; the options are `name`"), "{found:?}");
+        assert!(
+            found[0].starts_with("unknown option `color`; the options are `name`"),
+            "{found:?}"
+        );
     }
 
     #[test]

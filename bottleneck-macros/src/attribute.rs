@@ -11,8 +11,8 @@ use crate::owner::Owner;
 use crate::{expand, fallback, validate};
 
 /// Expands the attribute; a mistake becomes its errors and the item as it was.
-pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    try_expand(args, item.clone()).unwrap_or_else(|error| fallback::with_item(&error, &item))
+pub(crate) fn expand(args: TokenStream, item: &TokenStream) -> TokenStream {
+    try_expand(args, item.clone()).unwrap_or_else(|error| fallback::with_item(&error, item))
 }
 
 fn try_expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -76,7 +76,7 @@ mod tests {
 
     /// The expansion with the parts that are the same everywhere named: `SITE` for the site, `P` for the private path.
     fn expanded(args: &str, item: &str) -> String {
-        let tokens = expand(args.parse().unwrap(), item.parse().unwrap());
+        let tokens = expand(args.parse().unwrap(), &item.parse().unwrap());
         let text = tokens.to_string().replace(' ', "").replace('\n', "");
         text.replace("::bottleneck_runtime::__private", "P").replace("::core::option::Option::", "")
     }
@@ -114,8 +114,14 @@ mod tests {
             "name = \"x y\", request, kind = \"io\", dtype = i8, flops = 2 * n, key = phase",
             "fn f(n: usize) {}",
         );
-        has(&text, "request:true,asserted:P::Asserted::Io,dtype:::bottleneck_runtime::Dtype::I8,..");
-        has(&text, "&SITE},None,||P::Call{key:Some(P::key(phase)),flops:2f64*P::amount(n),bytes:0f64})");
+        has(
+            &text,
+            "request:true,asserted:P::Asserted::Io,dtype:::bottleneck_runtime::Dtype::I8,..",
+        );
+        has(
+            &text,
+            "&SITE},None,||P::Call{key:Some(P::key(phase)),flops:2f64*P::amount(n),bytes:0f64})",
+        );
     }
 
     #[test]
@@ -123,7 +129,7 @@ mod tests {
         let text = expanded("", "async fn f() -> Option<u8> { g().await }");
         has(&text, "P::future({static");
         has(&text, "asynchronous:true,..P::SiteOptions::DEFAULT");
-        has(&text, "asyncmove{iffalse{let__bottleneck_returned:Option<u8>=loop{};");
+        has(&text, "asyncmove{ifletSome(__bottleneck_returned)=None::<Option<u8>>{return");
         has(&text, "{g().await}}).await}");
     }
 
@@ -136,10 +142,14 @@ mod tests {
         has(&text, "returnP::future(__bottleneck_site,None,||");
         has(&text, ",a());");
         has(&text, ",b(||{return1;}))}");
-        let text = expanded("", "fn f() -> Pin<Box<dyn Future<Output = u8>>> { Box::pin(async { 1 }) }");
+        let text =
+            expanded("", "fn f() -> Pin<Box<dyn Future<Output = u8>>> { Box::pin(async { 1 }) }");
         has(&text, "Box::pin(P::future(__bottleneck_site,");
         let text = expanded("", "fn f() -> BoxFuture<'static, u8> { g() }");
-        has(&text, "{let__bottleneck_future:BoxFuture<'static,u8>=g();::std::boxed::Box::pin(P::future(");
+        has(
+            &text,
+            "{let__bottleneck_future:BoxFuture<'static,u8>=g();::std::boxed::Box::pin(P::future(",
+        );
     }
 
     #[test]

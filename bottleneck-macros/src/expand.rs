@@ -30,7 +30,11 @@ pub(crate) struct Expansion<'a> {
 ///
 /// # Errors
 /// If the function cannot be measured, an option does not fit, or a `return` cannot be seen.
-pub(crate) fn function(options: &Options, owner: Owner, function: &Function) -> Result<TokenStream> {
+pub(crate) fn function(
+    options: &Options,
+    owner: Owner,
+    function: &Function,
+) -> Result<TokenStream> {
     validate::function(options, function)?;
     let Body::Block(body) = &function.body else {
         return Ok(function.to_token_stream());
@@ -132,20 +136,16 @@ impl<'a> Expansion<'a> {
         }
         let Self { runtime, span, options, .. } = self;
         let span = *span;
-        let key = match &options.key {
-            Some(key) => {
-                let key = work::without_parentheses(key);
-                let key = quote_spanned!(span=> #runtime::__private::key(#key));
-                quote_spanned!(span=> ::core::option::Option::Some(#key))
-            }
-            None => quote_spanned!(span=> ::core::option::Option::None),
+        let key = if let Some(key) = &options.key {
+            let key = work::without_parentheses(key);
+            quote_spanned!(span=> ::core::option::Option::Some(#runtime::__private::key(#key)))
+        } else {
+            quote_spanned!(span=> ::core::option::Option::None)
         };
-        let amount = |work: &Option<_>| match work {
-            Some(work) => work::in_f64(runtime, work),
-            None => quote_spanned!(span=> 0f64),
-        };
-        let flops = amount(&options.flops);
-        let bytes = amount(&options.bytes);
+        let amount = |work| work::in_f64(runtime, work);
+        let undeclared = || quote_spanned!(span=> 0f64);
+        let flops = options.flops.as_ref().map_or_else(undeclared, amount);
+        let bytes = options.bytes.as_ref().map_or_else(undeclared, amount);
         Some(quote_spanned! {span=>
             #runtime::__private::Call { key: #key, flops: #flops, bytes: #bytes }
         })
@@ -160,7 +160,10 @@ struct Place {
 }
 
 impl Place {
-    #[expect(clippy::cast_possible_truncation, reason = "rustc itself counts lines and columns in u32")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rustc itself counts lines and columns in u32"
+    )]
     fn of(name: Span, generated: Span) -> Self {
         if !proc_macro::is_available() {
             // Only in unit tests, where no compiler is there to ask.

@@ -16,7 +16,11 @@ use crate::returned::{self, Boxed};
 ///
 /// # Errors
 /// If an inner attribute is malformed.
-pub(crate) fn body(expansion: &Expansion<'_>, output: &ReturnType, body: &Group) -> Result<TokenStream> {
+pub(crate) fn body(
+    expansion: &Expansion<'_>,
+    output: &ReturnType,
+    body: &Group,
+) -> Result<TokenStream> {
     let Expansion { runtime, span, .. } = expansion;
     let span = *span;
     let (inner_attrs, body) = without_inner_attributes(body)?;
@@ -24,8 +28,7 @@ pub(crate) fn body(expansion: &Expansion<'_>, output: &ReturnType, body: &Group)
     // the signature known before the user's code, so that `Some(&vec)` still coerces to `Option<&[u8]>`.
     let body = match returned::pinned_type(output) {
         Some(ty) => quote_spanned!(span=> {
-            if false {
-                let __bottleneck_returned: #ty = loop {};
+            if let ::core::option::Option::Some(__bottleneck_returned) = ::core::option::Option::None::<#ty> {
                 return __bottleneck_returned;
             }
             #body
@@ -52,9 +55,8 @@ pub(crate) fn returning(
     body: &Group,
 ) -> Result<TokenStream> {
     let span = expansion.span;
-    let parse = |input: ParseStream<'_>| {
-        Ok((Attribute::parse_inner(input)?, Block::parse_within(input)?))
-    };
+    let parse =
+        |input: ParseStream<'_>| Ok((Attribute::parse_inner(input)?, Block::parse_within(input)?));
     let (attrs, mut statements) = parse.parse2(body.stream())?;
     let mut wrap = Wrap { expansion, boxed, error: None };
     for statement in &mut statements {
@@ -140,7 +142,8 @@ impl Wrap<'_> {
             }
             (Some(Boxed { ty, pinned }), value) => {
                 let future = self.future(&quote_spanned!(span=> __bottleneck_future));
-                let make = if *pinned { quote_spanned!(span=> pin) } else { quote_spanned!(span=> new) };
+                let make =
+                    if *pinned { quote_spanned!(span=> pin) } else { quote_spanned!(span=> new) };
                 quote_spanned!(span=> {
                     let __bottleneck_future: #ty = #value;
                     ::std::boxed::Box::#make(#future)

@@ -125,8 +125,22 @@ impl Statements {
 /// A look at the first token only: most bodies begin with none of these and are never parsed.
 fn may_begin_with_attribute_or_item(body: &TokenStream) -> bool {
     const WORDS: [&str; 16] = [
-        "use", "fn", "const", "static", "struct", "enum", "union", "type", "impl", "trait", "mod",
-        "macro_rules", "extern", "pub", "unsafe", "async",
+        "use",
+        "fn",
+        "const",
+        "static",
+        "struct",
+        "enum",
+        "union",
+        "type",
+        "impl",
+        "trait",
+        "mod",
+        "macro_rules",
+        "extern",
+        "pub",
+        "unsafe",
+        "async",
     ];
     match body.clone().into_iter().next() {
         Some(proc_macro2::TokenTree::Punct(punct)) => punct.as_char() == '#',
@@ -158,7 +172,11 @@ mod tests {
     #[test]
     fn the_guard_comes_behind_leading_items_only() {
         check("let a = 1; a", "", "let a = 1; a");
-        check("use a::b; fn f() {} let c = 1; fn g() {}", "use a::b; fn f() {}", "let c = 1; fn g() {}");
+        check(
+            "use a::b; fn f() {} let c = 1; fn g() {}",
+            "use a::b; fn f() {}",
+            "let c = 1; fn g() {}",
+        );
         check("#![expect(lint)] x", "#![expect(lint)]", "x");
         check("unsafe { f() }", "", "unsafe { f() }");
         check("#[cfg(test)] use a; b()", "#[cfg(test)] use a;", "b()");

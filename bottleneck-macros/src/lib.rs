@@ -19,5 +19,5 @@ use proc_macro::TokenStream;
 /// Measures.
 #[proc_macro_attribute]
 pub fn bottleneck(args: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(args.into(), item.into()).into()
+    attribute::expand(args.into(), &item.into()).into()
 }

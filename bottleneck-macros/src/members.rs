@@ -7,7 +7,9 @@ use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt};
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, Error, ImplItem, Item, ItemImpl, ItemTrait, Result, Token, TraitItem, Visibility};
+use syn::{
+    Attribute, Error, ImplItem, Item, ItemImpl, ItemTrait, Result, Token, TraitItem, Visibility,
+};
 
 use crate::args::Options;
 use crate::function::{self, Function};
@@ -94,7 +96,8 @@ impl Members {
     /// If an option does not fit a whole block, or a member does not parse. A mistake at one member is reported inside.
     pub(crate) fn expand(&self, options: &Options) -> Result<TokenStream> {
         validate::block(options, self.kind.word())?;
-        let inside = (|input: ParseStream<'_>| self.inside(options, input)).parse2(self.body.stream())?;
+        let inside =
+            (|input: ParseStream<'_>| self.inside(options, input)).parse2(self.body.stream())?;
         let mut body = Group::new(self.body.delimiter(), inside);
         body.set_span(self.body.span());
         let mut tokens = TokenStream::new();
@@ -138,7 +141,11 @@ impl Members {
         };
         if is_block {
             let members = Self::parse_rest(attrs, &vis, input)?;
-            return if options.skip.is_some() { Ok(members.unchanged()) } else { members.expand(&options) };
+            return if options.skip.is_some() {
+                Ok(members.unchanged())
+            } else {
+                members.expand(&options)
+            };
         }
         let function = Function::parse_rest(attrs, vis, input)?;
         let left_out = own.is_none() && validate::unmeasurable(&function).is_some();
@@ -146,7 +153,8 @@ impl Members {
             return Ok(function.to_token_stream());
         }
         let expanded = expand::function(&options, self.owner(&function), &function);
-        Ok(expanded.unwrap_or_else(|error| fallback::with_item(&error, &function.to_token_stream())))
+        Ok(expanded
+            .unwrap_or_else(|error| fallback::with_item(&error, &function.to_token_stream())))
     }
 
     fn owner(&self, function: &Function) -> Owner {
@@ -192,10 +200,14 @@ impl Members {
 ///
 /// Inside a module another item may follow, which never begins with what can follow a constant argument.
 fn ends_here(input: ParseStream<'_>) -> bool {
-    !(input.peek(Token![>]) || input.peek(Token![,]) || input.peek(Token![for]) || input.peek(Token![where]))
-        && !input.peek(Token![+])
-        && !input.peek(Token![;])
-        && !input.peek(syn::token::Brace)
+    let goes_on = input.peek(Token![>])
+        || input.peek(Token![,])
+        || input.peek(Token![+])
+        || input.peek(Token![;])
+        || input.peek(Token![for])
+        || input.peek(Token![where])
+        || input.peek(syn::token::Brace);
+    !goes_on
 }
 
 /// The attribute of ours, if there is one, and the others. A second one stays, to be reported.

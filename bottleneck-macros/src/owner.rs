@@ -69,6 +69,9 @@ fn write_to(text: &mut String, tokens: TokenStream) {
                     Delimiter::Brace => ("{", "}"),
                     Delimiter::None => ("", ""),
                 };
+                if open == "[" && text.ends_with(char::is_alphanumeric) {
+                    text.push(' ');
+                }
                 text.push_str(open);
                 write_to(text, group.stream());
                 text.push_str(close);

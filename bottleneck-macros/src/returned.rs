@@ -1,7 +1,9 @@
 //! Recognizes return types that are futures by their text, the only thing that an attribute sees.
 
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote};
+use syn::{
+    GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound, parse_quote,
+};
 
 /// A return type that stands for work to come.
 pub(crate) enum Returned {
@@ -14,7 +16,7 @@ pub(crate) enum Returned {
 /// How to make the boxed future that the signature promises.
 pub(crate) struct Boxed {
     /// The whole type, for coercions, with every `impl Trait` in it left to the compiler.
-    pub(crate) ty: Type,
+    pub(crate) ty: Box<Type>,
     /// `Box::pin` if true, else `Box::new`.
     pub(crate) pinned: bool,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Boxed {
 /// What a function returns, if its text says that it is a future.
 pub(crate) fn of(output: &ReturnType) -> Option<Returned> {
     let ReturnType::Type(_, ty) = output else { return None };
-    let boxed = |pinned| Returned::Boxed(Boxed { ty: without_impl(ty), pinned });
+    let boxed = |pinned| Returned::Boxed(Boxed { ty: Box::new(without_impl(ty)), pinned });
     match bare(ty) {
         Type::ImplTrait(it) => names_future(&it.bounds).then_some(Returned::Future),
         Type::Path(path) => {
@@ -118,7 +120,9 @@ mod tests {
 
     #[test]
     fn futures_are_known_by_their_text() {
-        for text in ["impl Future<Output = ()>", "impl Send + ::core::future::Future<Output = u8> + '_"] {
+        for text in
+            ["impl Future<Output = ()>", "impl Send + ::core::future::Future<Output = u8> + '_"]
+        {
             assert_eq!(kind(text), "future", "{text}");
         }
         for text in [
@@ -130,7 +134,13 @@ mod tests {
             assert_eq!(kind(text), "pinned box", "{text}");
         }
         assert_eq!(kind("Box<dyn Future<Output = ()> + Unpin>"), "box");
-        for text in ["u8", "impl Iterator", "Pin<Box<dyn Stream>>", "Option<BoxFuture<'a, ()>>", "Ready<()>"] {
+        for text in [
+            "u8",
+            "impl Iterator",
+            "Pin<Box<dyn Stream>>",
+            "Option<BoxFuture<'a, ()>>",
+            "Ready<()>",
+        ] {
             assert_eq!(kind(text), "value", "{text}");
         }
     }

@@ -1,1 +1,3 @@
 //! Helpers of the tests that run real programs.
+
+pub mod executor;
