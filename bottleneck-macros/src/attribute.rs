@@ -77,7 +77,7 @@ mod tests {
     /// The expansion with the parts that are the same everywhere named: `SITE` for the site, `P` for the private path.
     fn expanded(args: &str, item: &str) -> String {
         let tokens = expand(args.parse().unwrap(), &item.parse().unwrap());
-        let text = tokens.to_string().replace(' ', "").replace('\n', "");
+        let text = tokens.to_string().replace([' ', '\n'], "");
         text.replace("::bottleneck_runtime::__private", "P").replace("::core::option::Option::", "")
     }
 

@@ -4,17 +4,14 @@
 
 #![forbid(unsafe_code)]
 #![deny(warnings, unused, missing_docs, unused_qualifications)]
-#![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::cargo)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery)]
 #![deny(clippy::absolute_paths, clippy::default_numeric_fallback, clippy::float_arithmetic)]
 #![deny(clippy::shadow_unrelated, clippy::shadow_reuse, clippy::shadow_same, clippy::str_to_string)]
 #![deny(clippy::unseparated_literal_suffix, clippy::separated_literal_suffix)]
 #![deny(clippy::lossy_float_literal, clippy::as_conversions, clippy::allow_attributes)]
-#![expect(
-    clippy::multiple_crate_versions,
-    clippy::cargo_common_metadata,
-    reason = "not of this file"
-)]
 
+use std::future::ready;
+use std::num::ParseIntError;
 use std::pin::Pin;
 
 use bottleneck_runtime::bottleneck;
@@ -25,7 +22,7 @@ use bottleneck_tests::executor::block_on;
 fn with_items(n: usize) -> usize {
     use std::mem::size_of;
     const WIDTH: usize = 2;
-    fn double(n: usize) -> usize {
+    const fn double(n: usize) -> usize {
         WIDTH * n
     }
 
@@ -52,7 +49,7 @@ impl Model {
 
     #[bottleneck(flops = self.weights.len(), key = name)]
     async fn load(&mut self, name: &str, from: &[u8]) -> &[u8] {
-        std::future::ready(name).await;
+        ready(name).await;
         self.weights.extend_from_slice(from);
         &self.weights
     }
@@ -63,7 +60,7 @@ impl Model {
 
     fn later(&self, early: bool) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
         if early {
-            return Box::pin(std::future::ready(0));
+            return Box::pin(ready(0));
         }
         Box::pin(async move { self.sum() })
     }
@@ -74,11 +71,11 @@ impl Model {
 }
 
 #[bottleneck]
-async fn with_items_later(n: usize) -> Result<usize, std::num::ParseIntError> {
+async fn with_items_later(n: usize) -> Result<usize, ParseIntError> {
     use std::mem::size_of;
 
     let one: usize = "1".parse()?;
-    std::future::ready(()).await;
+    ready(()).await;
     Ok(one + n + size_of::<u8>())
 }
 
