@@ -39,7 +39,11 @@ pub fn data_directory() -> PathBuf {
 
 /// Cargo marks its target directory with a `CACHEDIR.TAG`.
 fn target_directory(program: &Path) -> Option<PathBuf> {
-    program.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
+    program
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .map(Path::to_path_buf)
 }
 
 /// Parses the sizes of `/sys/.../cache/index*/size`: `48K`, `266240K`, `32M`.

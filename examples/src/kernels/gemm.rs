@@ -28,7 +28,10 @@ type Products = [f32; TILE_ROWS * MAX_WIDTH];
 pub fn gemm(w: Matrix<'_>, x: &Packed, y: &mut [f32], y_stride: usize) {
     assert_eq!(w.cols, x.cols(), "columns of the matrix and of the batch");
     assert!(w.rows <= y_stride, "{} outputs do not fit a stride of {y_stride}", w.rows);
-    assert!(x.rows() == 0 || (x.rows() - 1) * y_stride + w.rows <= y.len(), "the output is too short");
+    assert!(
+        x.rows() == 0 || (x.rows() - 1) * y_stride + w.rows <= y.len(),
+        "the output is too short"
+    );
     if w.cols == 0 {
         for row in y.chunks_mut(y_stride.max(1)).take(x.rows()) {
             row[..w.rows].fill(0.0);
@@ -67,7 +70,10 @@ fn tile(
     (from, to): (usize, usize),
     products: &mut Products,
 ) {
-    debug_assert!(row + rows <= w.rows && from < to && to <= w.cols, "a tile lies within the matrix");
+    debug_assert!(
+        row + rows <= w.rows && from < to && to <= w.cols,
+        "a tile lies within the matrix"
+    );
     let weights = &w.values[row * w.stride + from..][..(rows - 1) * w.stride + to - from];
     let columns = x.columns(panel, from, to);
     #[cfg(target_arch = "x86_64")]
@@ -83,11 +89,15 @@ fn tile(
         // SAFETY: `Packed::for_isa` asserts that the processor has the instructions; `weights` holds six rows of
         // `to - from` values at `w.stride`, `columns` holds `to - from` columns of `panel.width`, and `products` six
         // rows of at most 64: the slices above checked all of it.
-        unsafe { run(weights.as_ptr(), w.stride, columns.as_ptr(), to - from, products.as_mut_ptr()) };
+        unsafe {
+            run(weights.as_ptr(), w.stride, columns.as_ptr(), to - from, products.as_mut_ptr())
+        };
         return;
     }
     match (rows, panel.width) {
-        (PLAIN_ROWS, PLAIN_WIDTH) => plain_tile::<PLAIN_ROWS, PLAIN_WIDTH>(weights, w.stride, columns, products),
+        (PLAIN_ROWS, PLAIN_WIDTH) => {
+            plain_tile::<PLAIN_ROWS, PLAIN_WIDTH>(weights, w.stride, columns, products)
+        }
         (_, 64) => plain_tile::<1, 64>(weights, w.stride, columns, products),
         (_, 32) => plain_tile::<1, 32>(weights, w.stride, columns, products),
         (_, 16) => plain_tile::<1, 16>(weights, w.stride, columns, products),
@@ -108,7 +118,11 @@ fn plain_tile<const ROWS: usize, const WIDTH: usize>(
             let weight = weights[r * stride + c];
             for (sum, value) in sums.iter_mut().zip(column) {
                 // A fused form is a library call where the target lacks it.
-                *sum = if cfg!(target_arch = "aarch64") { weight.mul_add(*value, *sum) } else { *sum + weight * value };
+                *sum = if cfg!(target_arch = "aarch64") {
+                    weight.mul_add(*value, *sum)
+                } else {
+                    *sum + weight * value
+                };
             }
         }
     }
@@ -118,7 +132,14 @@ fn plain_tile<const ROWS: usize, const WIDTH: usize>(
 }
 
 /// Turns a tile round into the rows of the output; `add` after the first block of columns.
-fn store(products: &Products, rows: usize, panel: Panel, y: &mut [f32], y_stride: usize, add: bool) {
+fn store(
+    products: &Products,
+    rows: usize,
+    panel: Panel,
+    y: &mut [f32],
+    y_stride: usize,
+    add: bool,
+) {
     for t in 0..panel.used {
         let target = &mut y[t * y_stride..][..rows];
         for (r, value) in target.iter_mut().enumerate() {
@@ -149,15 +170,20 @@ mod tests {
         gemm(w, &packed, &mut y, y_stride);
         for t in 0..batch {
             for r in 0..rows {
-                let expected: f64 =
-                    (0..cols).map(|c| f64::from(w.row(r)[c]) * f64::from(inputs[t * x_stride + c])).sum();
+                let expected: f64 = (0..cols)
+                    .map(|c| f64::from(w.row(r)[c]) * f64::from(inputs[t * x_stride + c]))
+                    .sum();
                 let found = f64::from(y[t * y_stride + r]);
                 assert!(
                     (found - expected).abs() < 1e-4 * (cols as f64).sqrt().max(1.0),
                     "{isa:?} {rows}x{cols} batch {batch}: y[{t}][{r}] is {found}, not {expected}"
                 );
             }
-            assert_eq!(y[t * y_stride + rows..][..2], [7.0, 7.0], "{isa:?} {rows}x{cols} batch {batch} row {t}");
+            assert_eq!(
+                y[t * y_stride + rows..][..2],
+                [7.0, 7.0],
+                "{isa:?} {rows}x{cols} batch {batch} row {t}"
+            );
         }
     }
 

@@ -28,7 +28,7 @@ fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
 
 /// A dot product whose partial sums are independent, so that the compiler can use vectors.
 fn plain_dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
+    const LANES: usize = 32;
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     let mut sums = [0.0f32; LANES];
@@ -59,9 +59,17 @@ mod tests {
                     let mut y = vec![f32::NAN; rows];
                     gemv(isa, w, &x, &mut y);
                     for (r, found) in y.iter().enumerate() {
-                        let expected: f64 = w.row(r).iter().zip(&x).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        let expected: f64 = w
+                            .row(r)
+                            .iter()
+                            .zip(&x)
+                            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                            .sum();
                         let error = (f64::from(*found) - expected).abs();
-                        assert!(error < 1e-4, "{isa:?} {rows}x{cols}: y[{r}] is {found}, not {expected}");
+                        assert!(
+                            error < 1e-4,
+                            "{isa:?} {rows}x{cols}: y[{r}] is {found}, not {expected}"
+                        );
                     }
                 }
             }

@@ -48,7 +48,11 @@ impl<'a> Matrix<'a> {
     pub fn with_stride(values: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(cols <= stride, "{cols} columns do not fit a stride of {stride}");
         let needed = if rows == 0 { 0 } else { (rows - 1) * stride + cols };
-        assert!(needed <= values.len(), "{rows} x {cols} with stride {stride} needs more than {}", values.len());
+        assert!(
+            needed <= values.len(),
+            "{rows} x {cols} with stride {stride} needs more than {}",
+            values.len()
+        );
         Self { values, rows, cols, stride }
     }
 

@@ -110,7 +110,9 @@ fn pack_panel(target: &mut [f32], panel: Panel, source: &[f32], cols: usize, str
         let to = cols.min(from + BLOCK);
         for t in 0..panel.used {
             let row = &source[t * stride..][from..to];
-            for (value, column) in row.iter().zip(target[from * width..to * width].chunks_exact_mut(width)) {
+            for (value, column) in
+                row.iter().zip(target[from * width..to * width].chunks_exact_mut(width))
+            {
                 column[t] = *value;
             }
         }

@@ -111,7 +111,9 @@ fn rmsnorm_body<const FUSED: bool>(x: &[f32], weight: &[f32], out: &mut [f32]) {
 
 #[inline(always)]
 fn softmax_body<const FUSED: bool>(scores: &mut [f32]) {
-    let largest = scores.iter().fold(f32::NEG_INFINITY, |largest, &score| if score > largest { score } else { largest });
+    let largest = scores
+        .iter()
+        .fold(f32::NEG_INFINITY, |largest, &score| if score > largest { score } else { largest });
     for score in scores.iter_mut() {
         *score = exp::<FUSED>(*score - largest);
     }
@@ -186,7 +188,10 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
             let error = (f64::from(*found) - expected).abs();
-            assert!(error <= 1e-5 * expected.abs().max(1e-2), "{what}[{i}] is {found}, not {expected}");
+            assert!(
+                error <= 1e-5 * expected.abs().max(1e-2),
+                "{what}[{i}] is {found}, not {expected}"
+            );
         }
     }
 
@@ -214,8 +219,11 @@ mod tests {
             let mut out = vec![0.0; len];
             rmsnorm(&x, &weight, &mut out);
             let mean = wide(&x).iter().map(|v| v * v).sum::<f64>() / len as f64;
-            let expected: Vec<f64> =
-                x.iter().zip(&weight).map(|(x, w)| f64::from(*x) * f64::from(*w) / (mean + 1e-5).sqrt()).collect();
+            let expected: Vec<f64> = x
+                .iter()
+                .zip(&weight)
+                .map(|(x, w)| f64::from(*x) * f64::from(*w) / (mean + 1e-5).sqrt())
+                .collect();
             close(&out, &expected, "rmsnorm");
         }
     }
@@ -239,7 +247,8 @@ mod tests {
         let (gate, up) = (values(1001, 4, 20.0), values(1001, 5, 1.0));
         let mut out = vec![0.0; 1001];
         silu_mul(&gate, &up, &mut out);
-        let expected: Vec<f64> = wide(&gate).iter().zip(wide(&up)).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
+        let expected: Vec<f64> =
+            wide(&gate).iter().zip(wide(&up)).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
         close(&out, &expected, "silu");
     }
 

@@ -5,9 +5,9 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm_prefetch,
-    _mm256_add_ps, _mm256_broadcast_ss, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps,
+    _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_castps256_ps128,
+    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
 /// How far ahead of the load the dot product asks for memory, in bytes: the hardware stops at the end of a page.
@@ -181,7 +181,9 @@ pub(super) fn dot_avx2(a: &[f32], b: &[f32]) -> f32 {
     let mut i = 0;
     while i + 8 * VECTORS <= len {
         for line in 0..VECTORS / 2 {
-            _mm_prefetch::<_MM_HINT_T0>(a_start.wrapping_add(i + 16 * line).wrapping_byte_add(PREFETCH_AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T0>(
+                a_start.wrapping_add(i + 16 * line).wrapping_byte_add(PREFETCH_AHEAD).cast(),
+            );
         }
         for (v, sum) in sums.iter_mut().enumerate() {
             // SAFETY: eight values from `i + 8 * v`, which end at or before `len`.
