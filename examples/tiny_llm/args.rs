@@ -21,8 +21,9 @@ Options:
   -h, --help             print this help
 ";
 
+/// With the token before it 192 tokens: whole panels of the matrix kernel.
 const PROMPT: &str = "A program is slow for a reason: it waits for memory, it computes, it moves data, or its work is \
-                      divided badly. A profiler that only says where has answered half of the question.";
+                      divided badly. A profiler that only says where has answered half of the question. Why is it so?";
 
 /// How many bytes a decode step shall stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_prompt_is_long_enough_to_compute() {
-        assert!(Args::default().prompt.len() >= 128);
+    fn the_default_prompt_fills_the_panels_of_the_kernel() {
+        assert_eq!(Args::default().prompt.len() + 1, 192);
     }
 }

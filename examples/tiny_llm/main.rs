@@ -4,7 +4,7 @@
 //!
 //! Why that holds by construction: one decode step multiplies every weight with one vector, 2 FLOPs for 4 bytes, and the
 //! weights are at least four times as large as the last-level cache. Prefill multiplies the same weights with all tokens
-//! of the prompt at once: at 180 tokens 90 FLOPs for each byte, more than any CPU can do per byte of memory bandwidth.
+//! of the prompt at once: at 192 tokens 96 FLOPs for each byte, more than any CPU can do per byte of memory bandwidth.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 

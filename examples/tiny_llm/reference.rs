@@ -15,7 +15,9 @@ pub(crate) fn weights(config: &Config) -> Vec<f32> {
         // Weights of norms are not one here, so that a forgotten one is seen.
         fill_uniform(&mut values, seed as u64 + 1, 0, tensor.scale.unwrap_or(0.5));
         if tensor.scale.is_none() {
-            values.iter_mut().for_each(|value| *value += 1.0);
+            for value in &mut values {
+                *value += 1.0;
+            }
         }
         res.extend(values);
     }

@@ -90,13 +90,13 @@ fn tile(
         // `to - from` values at `w.stride`, `columns` holds `to - from` columns of `panel.width`, and `products` six
         // rows of at most 64: the slices above checked all of it.
         unsafe {
-            run(weights.as_ptr(), w.stride, columns.as_ptr(), to - from, products.as_mut_ptr())
-        };
+            run(weights.as_ptr(), w.stride, columns.as_ptr(), to - from, products.as_mut_ptr());
+        }
         return;
     }
     match (rows, panel.width) {
         (PLAIN_ROWS, PLAIN_WIDTH) => {
-            plain_tile::<PLAIN_ROWS, PLAIN_WIDTH>(weights, w.stride, columns, products)
+            plain_tile::<PLAIN_ROWS, PLAIN_WIDTH>(weights, w.stride, columns, products);
         }
         (_, 64) => plain_tile::<1, 64>(weights, w.stride, columns, products),
         (_, 32) => plain_tile::<1, 32>(weights, w.stride, columns, products),
@@ -140,11 +140,34 @@ fn store(
     y_stride: usize,
     add: bool,
 ) {
-    for t in 0..panel.used {
-        let target = &mut y[t * y_stride..][..rows];
-        for (r, value) in target.iter_mut().enumerate() {
-            let product = products[r * panel.width + t];
-            *value = if add { *value + product } else { product };
+    if rows == TILE_ROWS {
+        store_rows::<TILE_ROWS>(products, panel, y, y_stride, add);
+    } else if rows == PLAIN_ROWS {
+        store_rows::<PLAIN_ROWS>(products, panel, y, y_stride, add);
+    } else {
+        store_rows::<1>(products, panel, y, y_stride, add);
+    }
+}
+
+fn store_rows<const ROWS: usize>(
+    products: &Products,
+    panel: Panel,
+    y: &mut [f32],
+    y_stride: usize,
+    add: bool,
+) {
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &products[r * panel.width..][..panel.used]);
+    for (t, target) in y.chunks_mut(y_stride).take(panel.used).enumerate() {
+        let Some(target) = target.first_chunk_mut::<ROWS>() else {
+            unreachable!("`gemm` checked the output")
+        };
+        let column = rows.map(|row| row[t]);
+        if add {
+            for (value, product) in target.iter_mut().zip(column) {
+                *value += product;
+            }
+        } else {
+            *target = column;
         }
     }
 }

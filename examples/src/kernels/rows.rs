@@ -3,6 +3,11 @@
 //! The bodies are plain loops over independent lanes; each is compiled twice, once with 256-bit vectors and fused
 //! multiply-add, and the processor decides at run time.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a body gets the vectors of the function that it is inlined into"
+)]
+
 use super::Isa;
 
 /// Independent partial sums: enough to hide the latency of an addition with 256-bit vectors.

@@ -72,7 +72,7 @@ fn matmul_reaches_sixty_percent_of_the_peak() {
             let y_stride = rows + 16; // a power of two would fall on few sets of the caches
             let mut y = vec![0.0; batch * y_stride];
             let time = best(9, || {
-                matmul(Matrix::new(&weights, rows, cols), &packed, black_box(&mut y), y_stride)
+                matmul(Matrix::new(&weights, rows, cols), &packed, black_box(&mut y), y_stride);
             });
             let rate = 2.0 * (rows * cols * batch) as f64 / time / 1e9;
             println!(
