@@ -1,1 +1,4 @@
 //! `cargo bottleneck`: says why a program is slow.
+
+pub mod kind;
+pub mod report;
