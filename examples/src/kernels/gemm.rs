@@ -7,8 +7,8 @@
 use super::packed::Panel;
 use super::{Isa, Matrix, Packed};
 
-/// Columns per pass: a panel block of 64 rows then takes half of a small second-level cache.
-const COLUMN_BLOCK: usize = 1024;
+/// Most columns per pass: 64 rows of a panel then take 384 KiB, which second-level caches hold.
+const COLUMN_BLOCK: usize = 1536;
 /// Weight rows per tile of the vector kernels: six rows of four vectors leave eight registers for operands.
 pub(super) const TILE_ROWS: usize = 6;
 /// Lanes of the largest tile.
@@ -39,8 +39,9 @@ pub fn gemm(w: Matrix<'_>, x: &Packed, y: &mut [f32], y_stride: usize) {
         return;
     }
     let mut products: Products = [0.0; TILE_ROWS * MAX_WIDTH];
-    for from in (0..w.cols).step_by(COLUMN_BLOCK) {
-        let columns = (from, w.cols.min(from + COLUMN_BLOCK));
+    let block = w.cols.div_ceil(w.cols.div_ceil(COLUMN_BLOCK));
+    for from in (0..w.cols).step_by(block) {
+        let columns = (from, w.cols.min(from + block));
         let mut row = 0;
         while row < w.rows {
             let rows = tile_rows(x.isa(), w.rows - row);
