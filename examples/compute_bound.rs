@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use bottleneck_examples::kernels::{Isa, Matrix, Packed, matmul};
 use bottleneck_examples::random::fill_uniform;
+use bottleneck_runtime::bottleneck;
 
 const ROWS: usize = 512;
 const COLS: usize = 512;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
 }
 
 /// One product.
+#[bottleneck]
 fn multiply(matrix: Matrix<'_>, packed: &Packed, y: &mut [f32]) {
     matmul(matrix, packed, y, STRIDE);
 }

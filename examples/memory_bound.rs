@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bottleneck_examples::host;
 use bottleneck_examples::kernels::{Matrix, matvec, sum};
 use bottleneck_examples::random::fill_uniform;
+use bottleneck_runtime::bottleneck;
 
 /// Values per row: 16 KiB, so that the vector stays in the first-level cache.
 const COLS: usize = 4096;
@@ -69,6 +70,7 @@ fn rows() -> usize {
 }
 
 /// Touches the memory for the first time, so that the passes do not.
+#[bottleneck]
 fn fill(rows: usize) -> Vec<f32> {
     let mut values = vec![0.0; rows * COLS];
     fill_uniform(&mut values, 1, 0, 1.0);
@@ -76,11 +78,13 @@ fn fill(rows: usize) -> Vec<f32> {
 }
 
 /// One pass over the matrix.
+#[bottleneck]
 fn pass(matrix: Matrix<'_>, x: &[f32], y: &mut [f32]) {
     matvec(matrix, x, y);
 }
 
 /// The ruler: as fast as one thread can read this memory.
+#[bottleneck(flops = values.len(), bytes = 4 * values.len(), dtype = f32)]
 fn plain_read(values: &[f32]) -> f32 {
     sum(values)
 }

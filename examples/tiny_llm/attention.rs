@@ -1,6 +1,7 @@
 //! Attention over the cache of keys and values: rotate, append, attend.
 
 use bottleneck_examples::kernels::{Isa, Matrix, Packed, gemm, gemv, rope, softmax};
+use bottleneck_runtime::bottleneck;
 
 use crate::batch::{Batch, touched};
 use crate::config::Config;
@@ -57,6 +58,7 @@ impl Attention {
     }
 
     /// Rotates the queries and keys of `tokens` tokens from position `start` on, and appends keys and values.
+    #[bottleneck]
     pub(crate) fn append(&mut self, layer: usize, start: usize, tokens: usize, qkv: &mut Batch) {
         let Config { heads, kv_heads, head_dim, .. } = self.config;
         let half = head_dim / 2;
@@ -89,6 +91,11 @@ impl Attention {
     }
 
     /// Every token attends to itself and all tokens before it.
+    #[bottleneck(
+        flops = 4 * self.config.heads * self.config.head_dim * contexts(start, tokens),
+        bytes = 8 * self.config.head_dim * (self.config.kv_heads * (start + tokens) + self.config.heads * tokens),
+        dtype = f32
+    )]
     pub(crate) fn attend(
         &mut self,
         layer: usize,
@@ -170,6 +177,11 @@ impl Attention {
             stride,
         );
     }
+}
+
+/// Tokens that each of `tokens` queries from position `start` on attends to, added up.
+fn contexts(start: usize, tokens: usize) -> usize {
+    tokens * start + tokens * (tokens + 1) / 2
 }
 
 /// The softmax of `scores / sqrt(head_dim)`.

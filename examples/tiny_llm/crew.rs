@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope};
 
 use bottleneck_examples::kernels::{Matrix, Packed, matmul, matvec};
+use bottleneck_runtime::bottleneck;
 
 use crate::batch::Batch;
 
@@ -78,6 +79,7 @@ impl<'w> Crew<'w> {
     }
 
     /// `y[t] = weights x[t]` for the first `tokens` rows.
+    #[bottleneck]
     pub(crate) fn linear(&mut self, weights: Matrix<'w>, x: &Batch, tokens: usize, y: &mut Batch) {
         debug_assert!(
             x.width() == weights.cols() && y.width() == weights.rows(),
@@ -134,6 +136,7 @@ fn helper_rows(number: usize, share: usize, rows: usize) -> (usize, usize) {
 }
 
 /// Brings the input of a matrix product into the order of the kernel.
+#[bottleneck]
 fn pack(packed: &mut Packed, x: &Batch, tokens: usize) {
     packed.pack(x.values(), tokens, x.width(), x.stride());
 }

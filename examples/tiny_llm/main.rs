@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use args::{Args, Size};
 use bottleneck_examples::host;
+use bottleneck_runtime::bottleneck;
 use config::{Config, START};
 use crew::Crew;
 use model::{DECODE, Model, PREFILL};
@@ -79,6 +80,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 /// Maps the weights; nothing after this waits for their pages.
+#[bottleneck]
 fn load_weights(config: &Config) -> Result<WeightsFile, weights::WeightsError> {
     WeightsFile::load(&host::data_directory(), config)
 }
@@ -91,6 +93,7 @@ struct Generated {
 }
 
 /// Reads the prompt as one batch, then makes `tokens` tokens one by one.
+#[bottleneck(request)]
 fn generate(
     model: &mut Model<'_>,
     sampler: &mut Sampler,

@@ -1,6 +1,7 @@
 //! The transformer: one forward pass for a whole prompt (prefill) and for one token (decode).
 
 use bottleneck_examples::kernels::{add, rmsnorm, silu_mul};
+use bottleneck_runtime::{Dtype, Work, bottleneck, work};
 
 use crate::attention::Attention;
 use crate::batch::Batch;
@@ -63,6 +64,7 @@ impl<'w> Model<'w> {
     ///
     /// # Panics
     /// If there are no tokens, or more than the model was made for.
+    #[bottleneck(key = phase)]
     pub(crate) fn forward(&mut self, tokens: &[usize], phase: &str) -> &[f32] {
         assert!(!tokens.is_empty(), "{phase} needs a token");
         assert!(self.len + tokens.len() <= self.attention.capacity(), "{phase} overruns the cache");
@@ -77,13 +79,16 @@ impl<'w> Model<'w> {
     }
 
     /// Looks up the vectors of `tokens`.
+    #[bottleneck]
     fn embed(&mut self, tokens: &[usize]) {
+        work(Work::gather(tokens.len(), self.residual.width(), Dtype::F32));
         for (t, &token) in tokens.iter().enumerate() {
             self.residual.row_mut(t).copy_from_slice(self.weights.embedding.row(token));
         }
     }
 
     /// Adds what every token finds in the tokens before it.
+    #[bottleneck]
     fn attention(&mut self, layer: &Layer<'w>, number: usize, tokens: usize) {
         norm(&self.residual, layer.attention_norm, tokens, &mut self.normed);
         self.crew.linear(layer.qkv, &self.normed, tokens, &mut self.qkv);
@@ -94,6 +99,7 @@ impl<'w> Model<'w> {
     }
 
     /// Adds the output of the gated layer.
+    #[bottleneck]
     fn mlp(&mut self, layer: &Layer<'w>, tokens: usize) {
         norm(&self.residual, layer.mlp_norm, tokens, &mut self.normed);
         self.crew.linear(layer.gate_up, &self.normed, tokens, &mut self.gate_up);
@@ -103,6 +109,7 @@ impl<'w> Model<'w> {
     }
 
     /// The logits of row `row`.
+    #[bottleneck]
     fn head(&mut self, row: usize) -> &[f32] {
         rmsnorm(self.residual.row(row), self.weights.norm, self.last.row_mut(0));
         self.crew.linear(self.weights.head, &self.last, 1, &mut self.logits);
@@ -111,6 +118,7 @@ impl<'w> Model<'w> {
 }
 
 /// Normalizes every row.
+#[bottleneck]
 fn norm(x: &Batch, weight: &[f32], tokens: usize, out: &mut Batch) {
     for t in 0..tokens {
         rmsnorm(x.row(t), weight, out.row_mut(t));
@@ -118,6 +126,7 @@ fn norm(x: &Batch, weight: &[f32], tokens: usize, out: &mut Batch) {
 }
 
 /// Multiplies the upper half of every row with the activated lower half.
+#[bottleneck]
 fn activate(gate_up: &Batch, tokens: usize, out: &mut Batch) {
     for t in 0..tokens {
         let (gate, up) = gate_up.row(t).split_at(out.width());

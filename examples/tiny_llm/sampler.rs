@@ -2,6 +2,7 @@
 
 use bottleneck_examples::kernels::softmax;
 use bottleneck_examples::random::Random;
+use bottleneck_runtime::bottleneck;
 
 /// Greedy at temperature zero, else a draw among the most likely tokens.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ impl Sampler {
     ///
     /// # Panics
     /// If there are no logits.
+    #[bottleneck]
     pub(crate) fn sample(&mut self, logits: &[f32]) -> usize {
         self.candidates.clear();
         self.candidates.extend(logits.iter().copied().zip(0..));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bottleneck_examples::kernels::Matrix;
 use bottleneck_examples::mapping::Mapping;
 use bottleneck_examples::random::fill_uniform;
+use bottleneck_runtime::bottleneck;
 
 use crate::config::{BYTES, Config};
 
@@ -167,6 +168,7 @@ fn header(config: &Config, checksum: u64) -> Header {
 }
 
 /// Writes the file under a name of this process, then gives it its own.
+#[bottleneck(name = "write_weights")]
 fn write(path: &Path, config: &Config) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = write_content(&temporary, config).and_then(|()| fs::rename(&temporary, path));
@@ -213,6 +215,7 @@ struct Checksum {
 }
 
 impl Checksum {
+    #[bottleneck(name = "checksum", bytes = 4 * values.len())]
     fn of(values: &[f32]) -> u64 {
         let mut res = Self::default();
         res.update(values);

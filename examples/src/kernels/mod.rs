@@ -1,9 +1,12 @@
 //! Single-precision kernels of a transformer: matrix times vector, matrix times matrix, and the small row operations.
 //!
 //! Each kernel picks the widest vectors of the processor at run time ([`Isa`]) and is tested against plain loops for
-//! every width that the machine has. Kernels allocate nothing, start no thread, and never look at who calls them.
+//! every width that the machine has. Kernels allocate nothing, start no thread, and never look at who calls them. [`matvec`] and [`matmul`] are spans that
+//! declare their work; [`gemv`] and [`gemm`] do the same unseen, for callers that declare a larger whole.
 
 #![expect(unsafe_code, reason = "vector instructions need pointers and run-time detected features")]
+
+use bottleneck_runtime::bottleneck;
 
 mod gemm;
 mod gemv;
@@ -94,6 +97,7 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// If the lengths do not match the matrix.
+#[bottleneck(flops = 2 * w.rows * w.cols, bytes = 4 * (w.rows * w.cols + w.cols + w.rows), dtype = f32)]
 pub fn matvec(w: Matrix<'_>, x: &[f32], y: &mut [f32]) {
     gemv(Isa::detected(), w, x, y);
 }
@@ -102,6 +106,11 @@ pub fn matvec(w: Matrix<'_>, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If the sizes of `w`, `x` and `y` do not fit together.
+#[bottleneck(
+    flops = 2 * w.rows * w.cols * x.rows(),
+    bytes = 4 * (w.rows * w.cols + x.rows() * (w.cols + w.rows)),
+    dtype = f32
+)]
 pub fn matmul(w: Matrix<'_>, x: &Packed, y: &mut [f32], y_stride: usize) {
     gemm(w, x, y, y_stride);
 }
