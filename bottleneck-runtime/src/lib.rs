@@ -15,6 +15,8 @@
 mod clock;
 pub mod format;
 mod future;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod hot_path_test;
 mod key;
 mod os;
 mod record;
