@@ -98,7 +98,7 @@ use proc_macro::TokenStream;
 /// async fn load(&self) -> Option<&[u8]> {
 ///     rt::future(SITE, owner, || rt::Call { key: ::core::option::Option::None, flops: 0f64, bytes: 0f64 }, async move {
 ///         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<Option<&[u8]>> { return r; }
-///         { Some(&self.weights) }
+///         Some(&self.weights)
 ///     }).await
 /// }
 /// ```
