@@ -14,15 +14,15 @@ record! {
     /// published with Release. 256 bytes, so that the fields of the hot path share the first two cache lines.
     Node,
     /// A copy of a [`Node`].
-    NodeData, 256, 256,
+    NodeData, 256, 64,
     {
         /// Index of the site; 0 in the root of a tree.
         site: u32 @ 0,
         /// Reference of the parent; 0 in the root.
         parent: u32 @ 4,
-        /// Reference of the newest child.
+        /// Reference of the oldest child.
         first_child: u32 @ 8,
-        /// Reference of the next older sibling.
+        /// Reference of the next younger sibling.
         next_sibling: u32 @ 12,
         /// Hash of the `key`; 0 without one.
         key: u64 @ 16,
