@@ -17,6 +17,12 @@ const SCRIPT: &str = include_str!("assets/flame.js");
 /// Space between the edge of a box and its label, in pixels.
 const LABEL_PAD: f64 = 3.0;
 
+/// Width of the graph, in pixels.
+const ACROSS: f64 = (WIDTH - 2 * MARGIN) as f64;
+
+/// Boxes narrower than this have no outline, which would cover them, in pixels. The script knows it too.
+const THIN: f64 = 4.0;
+
 /// Below the lowest boxes, in pixels.
 const BOTTOM: usize = 24;
 
@@ -69,7 +75,7 @@ pub(super) fn annotate(
 
     // inferno leaves room for its own texts above the first row; ours end where the graph begins.
     let offset = graph_y as f64 - first as f64;
-    let spans = format!("{} boxes, the widest first level first", boxes.len());
+    let spans = format!("The flame graph, {} boxes", boxes.len());
     let mut attributes = vec![("role", "tree"), ("aria-label", spans.as_str())];
     let offset = offset.to_string();
     attributes.push(("y", &offset));
@@ -136,13 +142,13 @@ fn open(
 }
 
 fn definitions(out: &mut Markup, inferno_style: &str) -> Result<(), SvgError> {
-    let tile = [("id", "hatch"), ("width", "7"), ("height", "7")];
+    let tile = [("id", "hatch"), ("width", "9"), ("height", "9")];
     let turned = [("patternUnits", "userSpaceOnUse"), ("patternTransform", "rotate(45)")];
     out.open("defs", &[])?;
     out.open("pattern", &[&tile[..], &turned[..]].concat())?;
     // A dark and a light line, so that the hatch shows on every color in both modes.
     for (class, x) in [("hatch-dark", "1"), ("hatch-light", "2.5")] {
-        let line = [("class", class), ("x1", x), ("y1", "0"), ("x2", x), ("y2", "7")];
+        let line = [("class", class), ("x1", x), ("y1", "0"), ("x2", x), ("y2", "9")];
         out.empty("line", &[&line[..], &[("stroke-width", "1.5")]].concat())?;
     }
     out.close("pattern")?;
@@ -200,6 +206,9 @@ fn draw(
     all_ns: u64,
 ) -> Result<(), SvgError> {
     let mut class = String::from("box");
+    if it.ns as f64 * ACROSS < all_ns as f64 * THIN {
+        class.push_str(" thin");
+    }
     for piece in &it.own {
         class.push_str(" has-");
         class.push_str(palette::id(piece.kind));
@@ -263,6 +272,19 @@ struct Stretch {
     all_ns: u64,
 }
 
+impl Stretch {
+    /// Columns for a label.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and no room is no room"
+    )]
+    fn room(&self) -> usize {
+        let pixels = ACROSS * self.ns as f64 / self.all_ns as f64 - 2.0 * LABEL_PAD;
+        (pixels / banner::COLUMN) as usize
+    }
+}
+
 /// Draws a rectangle over the whole box or a part of it. inferno's script moves every one by its `fg:x` and `fg:w`.
 fn rect(
     out: &mut Markup,
@@ -292,7 +314,8 @@ fn rect(
     Ok(out.empty("rect", &shape)?)
 }
 
-/// Writes the label on the larger part of the box: its own time, which lies to the right, or that of its children.
+/// Writes the label on the larger part of the box: its own time, which lies to the right, or that of its children. In the
+/// latter case the tag stands apart, on the own time.
 fn write_label(
     out: &mut Markup,
     it: &Drawn,
@@ -300,29 +323,34 @@ fn write_label(
     own_ns: u64,
     all_ns: u64,
 ) -> Result<(), SvgError> {
-    let is_on_own = own_ns > it.ns - own_ns;
-    let (start, room_ns) = if is_on_own { (it.ns - own_ns, own_ns) } else { (0, it.ns - own_ns) };
-    let across = (WIDTH - 2 * MARGIN) as f64;
-    let pixels = across * room_ns as f64 / all_ns as f64 - 2.0 * LABEL_PAD;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and no room is no room"
-    )]
-    let room = (pixels / banner::COLUMN) as usize;
-    let (name, tag) = label::fit(&it.name, it.tag, room);
-
-    let left = 100.0 * (at.number("fg:x")? + start) as f64 / all_ns as f64;
-    let x = format!("{:.4}%", left + 100.0 * LABEL_PAD / across);
-    let y = format!("{}", at.number("y")? as f64 + (ROW as f64 - 1.0) / 2.0 + 4.0);
-    let mut attributes = vec![("x", x.as_str()), ("y", y.as_str())];
-    if is_on_own {
-        attributes.insert(0, ("class", "on-own"));
+    let left = at.number("fg:x")?;
+    let children_ns = it.ns - own_ns;
+    let y = (at.number("y")? as f64 + (ROW as f64 - 1.0) / 2.0 + 4.0).to_string();
+    let own = Stretch { start: left + children_ns, ns: own_ns, all_ns };
+    if own_ns > children_ns {
+        return label_on(out, "on-own", &label::fit(&it.name, it.tag, own.room()), &own, &y);
     }
-    out.open("text", &attributes)?;
-    out.text(&name)?;
+    let children = Stretch { start: left, ns: children_ns, all_ns };
+    label_on(out, "on-children", &label::fit(&it.name, "", children.room()), &children, &y)?;
+    if !it.tag.is_empty() {
+        label_on(out, "on-own part", &label::fit("", it.tag, own.room()), &own, &y)?;
+    }
+    Ok(())
+}
+
+fn label_on(
+    out: &mut Markup,
+    class: &str,
+    (name, tag): &(String, String),
+    part: &Stretch,
+    y: &str,
+) -> Result<(), SvgError> {
+    let left = 100.0 * part.start as f64 / part.all_ns as f64;
+    let x = format!("{:.4}%", left + 100.0 * LABEL_PAD / ACROSS);
+    out.open("text", &[("class", class), ("x", &x), ("y", y)])?;
+    out.text(name)?;
     if !tag.is_empty() {
-        out.element("tspan", &[], &tag)?;
+        out.element("tspan", &[], tag)?;
     }
     Ok(out.close("text")?)
 }

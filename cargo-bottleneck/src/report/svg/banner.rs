@@ -231,7 +231,7 @@ fn measurement(evidence: &Evidence) -> String {
 
 fn number(value: f64) -> String {
     let size = value.abs();
-    if size >= 99.95 || value == value.trunc() {
+    if size >= 99.95 || value.fract().abs() < 1e-9 {
         format!("{value:.0}")
     } else if size >= 9.995 {
         format!("{value:.1}")

@@ -88,7 +88,12 @@ pub(super) fn server() -> Vec<Frame> {
         30 * MS,
         vec![
             decode_linear,
-            noted(wait("wait_stream(0)", Kind::Scheduling, 1_600 * MS), "src/decode.rs:88", 52_736, &[]),
+            noted(
+                wait("wait_stream(0)", Kind::Scheduling, 1_600 * MS),
+                "src/decode.rs:88",
+                52_736,
+                &[],
+            ),
             frame("sample_top_p", Kind::Compute, 210 * MS, vec![]),
         ],
     );
@@ -101,7 +106,10 @@ pub(super) fn server() -> Vec<Frame> {
         90 * MS,
         vec![wait("write to disk", Kind::Io, 110 * MS), wait("waits", Kind::Other, 100 * MS)],
     );
-    vec![frame("worker", Kind::Other, 0, vec![serve]), frame("logger", Kind::Other, 0, vec![logger])]
+    vec![
+        frame("worker", Kind::Other, 0, vec![serve]),
+        frame("logger", Kind::Other, 0, vec![logger]),
+    ]
 }
 
 /// The report that goes with these frames.

@@ -94,7 +94,11 @@ fn is_alone(folded: &[&Measured<'_>]) -> bool {
     matches!(folded, [only] if only.children.iter().all(|child| child.ns == 0))
 }
 
-fn folded<'a, 'b>(siblings: &'b [Measured<'a>], min_ns: f64, depth: usize) -> Vec<&'b Measured<'a>> {
+fn folded<'a, 'b>(
+    siblings: &'b [Measured<'a>],
+    min_ns: f64,
+    depth: usize,
+) -> Vec<&'b Measured<'a>> {
     siblings.iter().filter(|it| it.ns > 0 && !is_drawn(it, min_ns, depth)).collect()
 }
 

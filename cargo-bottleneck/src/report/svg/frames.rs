@@ -26,7 +26,7 @@ pub(super) struct Drawn {
     pub(super) is_container: bool,
     /// The label, complete.
     pub(super) name: String,
-    /// [`palette::tag`] of its own time; empty where that is mixed or small.
+    /// [`palette::tag`] of its own time; empty where there is none, or of several kinds.
     pub(super) tag: &'static str,
     /// The tooltip; its first line is the name.
     pub(super) title: String,
@@ -81,8 +81,7 @@ fn describe(node: &Node<'_>, depth: usize, all_ns: u64) -> Drawn {
         What::Folded { n_frames } => folded_text(n_frames, node, share),
     };
     let tag = match (&node.what, node.own.as_slice()) {
-        // A tag on a box whose own time is a sliver of it would say something about its children.
-        (What::Frame(frame), [own]) if own.ns >= node.ns / 20 => palette::tag(frame.kind),
+        (What::Frame(frame), [_]) => palette::tag(frame.kind),
         _ => "",
     };
     Drawn {
@@ -111,6 +110,8 @@ fn frame_text(frame: &Frame, share: f64) -> (String, String, String) {
     let own_kind = match (frame.self_ns, frame.kind) {
         (0, _) => String::new(),
         (_, Kind::Other) => format!(": other, not classified{waiting}"),
+        // The tag of this kind is its word.
+        (_, Kind::Io) => format!(": {}{waiting}", Kind::Io.word()),
         (_, kind) => format!(": {} {}{waiting}", kind.word(), kind.tag()),
     };
 

@@ -95,6 +95,9 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 /// the tag alone says more. Returns the two parts.
 pub(super) fn fit(name: &str, tag: &str, room: usize) -> (String, String) {
     let needed = width(name);
+    if needed == 0 {
+        return (String::new(), if tag.len() <= room { tag.to_owned() } else { String::new() });
+    }
     if !tag.is_empty() && needed + 1 + tag.len() <= room {
         (name.to_owned(), format!(" {tag}"))
     } else if needed <= room {
@@ -152,7 +155,7 @@ pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut res = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             res.push(',');
         }
         res.push(digit);

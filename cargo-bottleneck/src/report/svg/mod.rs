@@ -23,7 +23,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Cursor};
 
 use inferno::flamegraph::color::{BackgroundColor, PaletteMap};
@@ -104,8 +104,7 @@ pub fn render(summary: &Summary, root_frames: &[Frame]) -> Result<Vec<u8>, SvgEr
         summary,
         banner: Banner::new(summary),
         title: title(summary),
-        subtitle: "Width is time. A color is the kind of a span's own time; pale is time in the boxes below it."
-            .to_owned(),
+        subtitle: "Width is time. The color of a box is the kind of its own time.".to_owned(),
     };
     if root.ns == 0 {
         return annotate::empty(&texts, &reasons(summary));
@@ -123,12 +122,13 @@ fn lay_out(layout: &Layout) -> Result<String, SvgError> {
         // inferno knows the box of everything by an empty name, which cannot have attributes.
         let key = if i == 0 { String::new() } else { frames::key(i) };
         palette.insert(&key, base_color(it).into());
-        attributes.push_str(&format!("{key}\tid={key}\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(attributes, "{key}\tid={key}");
     }
     let mut options = Options::default();
     options.palette_map = Some(&mut palette);
     options.func_frameattrs = FuncFrameAttrsMap::from_reader(Cursor::new(attributes))?;
-    options.notes = NOTICE.to_owned();
+    NOTICE.clone_into(&mut options.notes);
     options.name_type = String::new();
     options.bgcolors = Some(BackgroundColor::Flat(palette::Rgb(0xFF, 0xFF, 0xFF).into()));
     options.direction = Direction::Inverted;
@@ -156,7 +156,7 @@ fn base_color(it: &Drawn) -> palette::Rgb {
 fn title(summary: &Summary) -> String {
     let in_flight = label::duration(summary.in_flight_ns);
     let wall = label::duration(summary.wall_ns);
-    format!("{}: {in_flight} in flight, of {wall}", label::name(&summary.program))
+    format!("{}: {in_flight} in flight, {wall} from start to end", label::name(&summary.program))
 }
 
 /// Why there is nothing to draw, and how to go on.
@@ -169,12 +169,17 @@ fn reasons(summary: &Summary) -> Vec<String> {
         ]
     } else if summary.in_flight_ns == 0 {
         vec![
-            "Nothing was asked of the program while it was recorded, so there is no graph.".to_owned(),
+            "Nothing was asked of the program while it was recorded, so there is no graph."
+                .to_owned(),
             "Send it requests while it runs, and run again.".to_owned(),
         ]
     } else {
-        vec!["No span took any time that could be divided by kind, so there is no graph.".to_owned()]
+        vec![
+            "No span took any time that could be divided by kind, so there is no graph.".to_owned(),
+        ]
     };
-    reasons.extend(summary.warnings.iter().skip(1).take(5).map(|it| label::line(it)));
+    reasons.extend(
+        summary.warnings.iter().skip(1).take(5).map(|it| format!("Note: {}", label::line(it))),
+    );
     reasons
 }

@@ -3,9 +3,9 @@
 "use strict";
 (function () {
     var SVG = "http://www.w3.org/2000/svg";
-    var MARGIN = 10, LABEL_PAD = 3, TIP_COLUMNS = 92, TIP_LINE = 17;
+    var MARGIN = 10, LABEL_PAD = 3, THIN = 4, TIP_COLUMNS = 92, TIP_LINE = 17;
     var boxes = new Map();
-    var chart, tip, texts;
+    var chart, tip, texts, full_height;
 
     // --- Text in columns; `label.rs` counts and cuts the same way.
 
@@ -32,6 +32,7 @@
     }
     function fit(name, tag, room) {
         var needed = width(name);
+        if (!needed) return ["", tag.length <= room ? tag : ""];
         if (tag && needed + 1 + tag.length <= room) return [name, " " + tag];
         if (needed <= room) return [name, ""];
         if (tag && tag.length <= room && room < 6) return ["", tag];
@@ -64,10 +65,12 @@
         g.querySelectorAll("rect.own").forEach(function (rect) { own += Number(rect.getAttribute("fg:w")); });
         var lines = title.textContent.split("\n");
         box = {
-            base: base, text: g.querySelector("text"), lines: lines, name: lines[0], title: title.textContent,
+            base: base, lines: lines, name: lines[0], title: title.textContent,
             tag: g.getAttribute("data-tag") || "", level: Number(g.getAttribute("aria-level")),
-            // The label stands on the larger part: own time, which lies to the right, or that of the children.
-            label: 2 * own > whole ? { from: 1 - own / whole, room: own / whole } : { from: 0, room: 1 - own / whole }
+            // The label stands on the larger part: own time, which lies to the right, or that of the children. In the
+            // latter case a second text holds the tag, on the own time.
+            text: g.querySelector("text"), mark: g.querySelector("text.part"),
+            own: { from: 1 - own / whole, room: own / whole }, is_on_own: 2 * own > whole
         };
         title.remove();
         boxes.set(g, box);
@@ -75,25 +78,32 @@
     }
     window.g_to_text = window.g_to_func = function (g) { return read(g).title; };
 
+    function plan(box, text, part, name, tag, across) {
+        var whole = parseFloat(box.base.getAttribute("width"));
+        var x = parseFloat(box.base.getAttribute("x")) + whole * part.from + 100 * LABEL_PAD / across;
+        var room = Math.floor((whole * part.room / 100 * across - 2 * LABEL_PAD) / column_width());
+        return { text: text, x: x, words: fit(name, tag, room) };
+    }
+    function write(it) {
+        it.text.setAttribute("x", it.x.toFixed(4) + "%");
+        it.text.textContent = it.words[0];
+        if (!it.words[1]) return;
+        var tag = document.createElementNS(SVG, "tspan");
+        tag.textContent = it.words[1];
+        it.text.appendChild(tag);
+    }
     window.update_text_for_elements = function (elements) {
-        var across = parseFloat(chart.getAttribute("width"));
+        var across = parseFloat(chart.getAttribute("width")), plans = [], thin = [];
         // First read everything, then write: alternating would make the browser lay out again for each box.
         Array.from(elements, function (g) {
-            var box = read(g);
-            var part = g.classList.contains("parent") ? { from: 0, room: 1 } : box.label;
-            var whole = parseFloat(box.base.getAttribute("width"));
-            var x = parseFloat(box.base.getAttribute("x")) + whole * part.from + 100 * LABEL_PAD / across;
-            var pixels = whole * part.room / 100 * across - 2 * LABEL_PAD;
-            return { text: box.text, x: x, words: fit(box.name, box.tag, Math.floor(pixels / column_width())) };
-        }).forEach(function (it) {
-            it.text.setAttribute("x", it.x.toFixed(4) + "%");
-            it.text.textContent = it.words[0];
-            if (it.words[1]) {
-                var tag = document.createElementNS(SVG, "tspan");
-                tag.textContent = it.words[1];
-                it.text.appendChild(tag);
-            }
+            var box = read(g), is_parent = g.classList.contains("parent"), children = 1 - box.own.room;
+            var part = is_parent ? { from: 0, room: 1 } : box.is_on_own ? box.own : { from: 0, room: children };
+            plans.push(plan(box, box.text, part, box.name, !is_parent && box.is_on_own ? box.tag : "", across));
+            if (box.mark) plans.push(plan(box, box.mark, box.own, "", box.tag, across));
+            thin.push([g, parseFloat(box.base.getAttribute("width")) * across < 100 * THIN]);
         });
+        plans.forEach(write);
+        thin.forEach(function (it) { it[0].classList.toggle("thin", it[1]); });
     };
     window.update_text = function (g) { window.update_text_for_elements([g]); };
 
@@ -147,7 +157,7 @@
         tip.querySelector(".tip-box").setAttribute("width", w);
         tip.querySelector(".tip-box").setAttribute("height", h);
         var right = window.scrollX + window.innerWidth, bottom = window.scrollY + window.innerHeight;
-        var top = y + 16 + h > bottom ? y - h - 10 : y + 16;
+        var top = y + 16 + h > bottom ? y - h - 12 : y + 16;
         var left = Math.max(window.scrollX + 4, Math.min(x + 12, right - w - 6));
         tip.setAttribute("transform", "translate(" + left + " " + Math.max(window.scrollY + 4, top) + ")");
         tip.classList.remove("hide");
@@ -209,6 +219,8 @@
     // --- Lines of text outside the graph keep to the width of the window; inferno keeps the graph to it.
 
     function lay_out() {
+        // The tooltip is cut off where the picture ends, which may be above the end of the window.
+        document.documentElement.setAttribute("height", Math.max(full_height, window.innerHeight));
         var across = document.documentElement.width.baseVal.value;
         document.getElementById("unzoom").setAttribute("x", across - MARGIN - 14 * column_width());
         texts.forEach(function (it) {
@@ -219,6 +231,7 @@
     window.addEventListener("load", function () {
         chart = document.getElementById("frames");
         tip = document.getElementById("tip");
+        full_height = Number(document.documentElement.getAttribute("height"));
         Array.from(chart.children, read);
         texts = Array.from(document.querySelectorAll(".fit"), function (element) {
             var full = element.firstChild.nodeValue;
