@@ -28,7 +28,11 @@ window.addEventListener("load", function () {
         var decode = named("decode"), linear = named("Linear", 1), preempted = named("preempted");
         check("labels carry tags", label(linear) === "Linear<[u8; 8]>::forward MEM");
         check("no native tooltip remains", !document.querySelector("#frames title"));
-        check("nothing from a name was executed", window.pwned === undefined);
+        var evil = named("evil");
+        point_at(evil);
+        evil.focus();
+        check("a hostile name is shown as it is", tip().startsWith("evil</title></g><script>window.pwned=1</script>"));
+        check("and never executed", window.pwned === undefined && document.querySelectorAll("script").length === 3);
 
         point_at(linear);
         check("the tooltip gives evidence", tip() && tip().includes("38.1 GB/s = 92%") && tip().includes("35.1%"));

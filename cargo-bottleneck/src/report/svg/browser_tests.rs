@@ -8,8 +8,14 @@ use std::process::Command;
 
 use super::fixture;
 use super::render;
+use crate::kind::Kind;
+use crate::report::model::Frame;
 
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// A name that would be heard of if it were ever markup.
+const EVIL: &str =
+    "evil</title></g><script>window.pwned=1</script><g \" onfocus=\"window.pwned=1\" x=\"";
 
 /// States to take a picture of: a name, and the script that brings the picture there.
 const STATES: [(&str, &str); 6] = [
@@ -56,10 +62,9 @@ fn open(browser: &str, file: &Path, more: &[String]) -> Result<String, String> {
     }
 }
 
-/// The picture of the server with a script that runs in it.
-fn with_script(script: &str) -> String {
-    let roots = fixture::server();
-    let svg = String::from_utf8(render(&fixture::summary(&roots), &roots).unwrap()).unwrap();
+/// The picture of these frames with a script that runs in it.
+fn with_script(roots: &[Frame], script: &str) -> String {
+    let svg = String::from_utf8(render(&fixture::summary(roots), roots).unwrap()).unwrap();
     let body = svg.strip_suffix("</svg>").unwrap();
     format!("{body}<text id=\"results\"/><script><![CDATA[{script}]]></script></svg>")
 }
@@ -68,7 +73,11 @@ fn with_script(script: &str) -> String {
 fn the_picture_can_be_used() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("flame.svg");
-    std::fs::write(&file, with_script(include_str!("browser_tests.js"))).unwrap();
+    let mut roots = fixture::server();
+    let mut evil = fixture::frame(EVIL, Kind::Other, 1, vec![]);
+    evil.notes = vec![EVIL.to_owned()];
+    roots.push(evil);
+    std::fs::write(&file, with_script(&roots, include_str!("browser_tests.js"))).unwrap();
     let dom = match browser().and_then(|browser| open(browser, &file, &["--dump-dom".to_owned()])) {
         Ok(dom) => dom,
         Err(reason) => return println!("SKIP browser: {reason}"),
@@ -95,7 +104,7 @@ fn pictures() {
         let script = format!(
             "{helpers} window.addEventListener('load', function () {{ setTimeout(function () {{ {script} }}, 50); }});"
         );
-        std::fs::write(&file, with_script(&script)).unwrap();
+        std::fs::write(&file, with_script(&fixture::server(), &script)).unwrap();
         for (mode, setting) in [("light", 1), ("dark", 0)] {
             let more = [
                 format!("--blink-settings=preferredColorScheme={setting}"),
