@@ -104,18 +104,10 @@ fn all_text(ns: u64) -> (String, String, String) {
 
 fn frame_text(frame: &Frame, share: f64) -> (String, String, String) {
     let name = label::name(&frame.name);
-    let (total, own) = (label::duration(frame.total_ns), label::duration(frame.self_ns));
+    let total = label::duration(frame.total_ns);
     let percent = label::percent(share);
-    let waiting = if frame.is_wait { ", waiting" } else { "" };
-    let own_kind = match (frame.self_ns, frame.kind) {
-        (0, _) => String::new(),
-        (_, Kind::Other) => format!(": other, not classified{waiting}"),
-        // The tag of this kind is its word.
-        (_, Kind::Io) => format!(": {}{waiting}", Kind::Io.word()),
-        (_, kind) => format!(": {} {}{waiting}", kind.word(), kind.tag()),
-    };
-
-    let mut title = format!("{name}\n{total} total ({percent}), {own} self{own_kind}");
+    let own = own_text(frame);
+    let mut title = format!("{name}\n{total} total ({percent}){own}");
     let calls = match frame.calls {
         0 => None,
         1 => Some("1 call".to_owned()),
@@ -129,8 +121,24 @@ fn frame_text(frame: &Frame, share: f64) -> (String, String, String) {
         title.push('\n');
         title.push_str(&line);
     }
-    let spoken = format!("{name}, {percent}, {total} total, {own} self{own_kind}");
+    let spoken = format!("{name}, {percent}, {total} total{own}");
     (name, title, spoken)
+}
+
+/// The part on its own time, of a line that begins with the total.
+fn own_text(frame: &Frame) -> String {
+    if frame.self_ns == 0 {
+        return String::new();
+    }
+    let own = label::duration(frame.self_ns);
+    let kind = match frame.kind {
+        Kind::Other => "other, not classified".to_owned(),
+        // The tag of this kind is its word.
+        Kind::Io => Kind::Io.word().to_owned(),
+        kind => format!("{} {}", kind.word(), kind.tag()),
+    };
+    let waiting = if frame.is_wait { ", waiting" } else { "" };
+    format!(", {own} self: {kind}{waiting}")
 }
 
 fn folded_text(n_frames: u64, node: &Node<'_>, share: f64) -> (String, String, String) {

@@ -3,8 +3,8 @@
 //! Time lies from left to right and calls from top to bottom. A box is painted in the color of a kind exactly as far as
 //! it is time of that kind: the part that boxes below cover is pale. So the painted areas have the shares of the legend.
 //!
-//! The way of the data: [`fold`] chooses the boxes, [`frames`] turns them into stacks of keys, inferno lays those out,
-//! [`chart`] reads the result, and [`annotate`] writes the picture. Names never pass through inferno, whose formats they
+//! The way of the data: `fold` chooses the boxes, `frames` turns them into stacks of keys, inferno lays those out,
+//! `chart` reads the result, and `annotate` writes the picture. Names never pass through inferno, whose formats they
 //! could break, and nothing from the profiled program is ever markup or script. The output depends on the input alone.
 
 mod annotate;
