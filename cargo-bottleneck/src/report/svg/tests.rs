@@ -199,9 +199,10 @@ fn pictures_stay_small_enough_for_a_browser() {
 
 #[test]
 fn a_name_that_another_begins_with_keeps_one_box() {
-    // Sorted by bytes, `serve::inner` lies between `serve` and `serve;child`.
+    // Sorted by bytes, `serve::inner` lies between `serve` and `serve;child`, as `f10` does between `f1` and `f1;f2`.
     let serve = frame("serve", Kind::Compute, 5, vec![frame("child", Kind::Memory, 2, vec![])]);
-    let roots = [serve, frame("serve::inner", Kind::Compute, 3, vec![])];
+    let inner = (0..10).map(|_| frame("serve::inner", Kind::Compute, 3, vec![]));
+    let roots: Vec<Frame> = std::iter::once(serve).chain(inner).collect();
     let boxes = boxes(&text(&summary(&roots), &roots));
     let serve: Vec<&Read> = boxes.iter().filter(|it| it.title.starts_with("serve\n")).collect();
     assert_eq!(serve.len(), 1);
