@@ -89,6 +89,8 @@ pub fn built(
     let workspace = workspace_with(&cargo, options)?;
     let packages = packages_of(&cargo, &workspace, options)?;
     let (kind, name) = match &options.targets[..] {
+        // Without a package spec the build fails with cargo's list, which comes before the choice of a binary.
+        [] if matches!(options.package, Some(None)) => (RunKind::Bin, None),
         [] => (RunKind::Bin, Some(pick::default_binary(&packages, args)?)),
         [(kind, name)] => (*kind, name.as_deref()),
         [..] => return Err(pick::several()),
