@@ -183,3 +183,164 @@ fn without_kind(path: &Path) -> PathBuf {
         _ => path.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cargo::metadata::{Workspace, default_packages};
+    use crate::cargo::sample::{artifact, build_script, workspace};
+
+    const SYSROOT: &str = "/rust/lib/rustlib/x/lib";
+
+    /// The environment of `server`, built in `/w/target/bottleneck`, on top of `user`.
+    fn environment(kind: RunKind, user: &[(&str, &str)], configured: &[EnvEntry]) -> Variables {
+        let workspace = workspace(None, "/w/target");
+        let package = default_packages(&workspace.metadata)[0];
+        let executables = [
+            artifact("server", "bin", "admin", Some("/w/target/bottleneck/admin")),
+            artifact("tool", "bin", "tool", Some("/w/target/bottleneck/tool")),
+        ];
+        let built = "/w/target/bottleneck/build/server/out";
+        let scripts = [
+            build_script(
+                "server",
+                &[&format!("{built}/z"), &format!("native={built}/a")],
+                &[("FROM_SCRIPT", "1")],
+            ),
+            build_script(
+                "tool",
+                &["native=/opt/lib", &format!("all={built}/m")],
+                &[("FROM_OTHER", "1")],
+            ),
+        ];
+        let user: Variables =
+            user.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        TargetEnvironment {
+            cargo: OsStr::new("/rust/bin/cargo"),
+            package,
+            rust_version: workspace.rust_version(package),
+            kind,
+            output: &Output::of(Path::new("/w/target/bottleneck/server"), &workspace.metadata),
+            scripts: &scripts,
+            executables: &executables,
+            library_directory: Path::new(SYSROOT),
+            configured,
+        }
+        .on_top_of(&user)
+    }
+
+    #[track_caller]
+    fn check(variables: &Variables, name: &str, expected: Option<&str>) {
+        assert_eq!(
+            variables.get(OsStr::new(name)).map(|value| value.to_string_lossy()),
+            expected.map(Into::into)
+        );
+    }
+
+    #[test]
+    fn the_package_describes_itself() {
+        let variables =
+            environment(RunKind::Bin, &[("CARGO_PKG_NAME", "outer"), ("HOME", "/h")], &[]);
+        for (name, expected) in [
+            ("CARGO", "/rust/bin/cargo"),
+            ("CARGO_MANIFEST_DIR", "/w/server"),
+            ("CARGO_MANIFEST_PATH", "/w/server/Cargo.toml"),
+            ("CARGO_PKG_AUTHORS", "A <a@example.org>:B"),
+            ("CARGO_PKG_HOMEPAGE", ""),
+            ("CARGO_PKG_NAME", "server"),
+            ("CARGO_PKG_README", "README.md"),
+            // As written, not as the version that it means.
+            ("CARGO_PKG_RUST_VERSION", "1.85"),
+            ("CARGO_PKG_VERSION", "1.2.3-beta.4"),
+            ("CARGO_PKG_VERSION_PRE", "beta.4"),
+            ("HOME", "/h"),
+        ] {
+            check(&variables, name, Some(expected));
+        }
+    }
+
+    #[test]
+    fn build_scripts_of_the_package_set_variables() {
+        let variables = environment(RunKind::Bin, &[], &[]);
+        check(&variables, "FROM_SCRIPT", Some("1"));
+        check(&variables, "OUT_DIR", Some("/w/target/bottleneck/build/server/out"));
+        check(&variables, "FROM_OTHER", None);
+    }
+
+    #[test]
+    fn the_library_path_is_in_the_order_of_cargo() {
+        let out = "/w/target/bottleneck/build/server/out";
+        let ours = format!(
+            "{out}/z:{out}/m:{out}/a:/w/target/bottleneck:/w/target/bottleneck/deps:{SYSROOT}"
+        );
+        check(&environment(RunKind::Bin, &[], &[]), LIBRARY_PATH, Some(&ours));
+        let longer = format!("{ours}:/user");
+        check(
+            &environment(RunKind::Bin, &[(LIBRARY_PATH, "/user")], &[]),
+            LIBRARY_PATH,
+            Some(&longer),
+        );
+        // Inside another cargo it does not grow.
+        check(
+            &environment(RunKind::Bin, &[(LIBRARY_PATH, &longer)], &[]),
+            LIBRARY_PATH,
+            Some(&longer),
+        );
+    }
+
+    #[test]
+    fn tests_find_the_binaries_of_their_package() {
+        let variables = environment(RunKind::Test, &[], &[]);
+        check(&variables, "CARGO_BIN_EXE_admin", Some("/w/target/bottleneck/admin"));
+        check(&variables, "CARGO_BIN_EXE_tool", None);
+        check(&environment(RunKind::Bin, &[], &[]), "CARGO_BIN_EXE_admin", None);
+    }
+
+    #[test]
+    fn the_configuration_comes_after_cargo_and_after_the_user_unless_forced() {
+        let entry =
+            |name: &str, force| EnvEntry { name: name.to_owned(), value: "config".into(), force };
+        let entries = [
+            entry("NEW", false),
+            entry("HOME", false),
+            entry("LANG", true),
+            entry("CARGO_PKG_NAME", true),
+        ];
+        let variables = environment(RunKind::Bin, &[("HOME", "/h"), ("LANG", "C")], &entries);
+        check(&variables, "NEW", Some("config"));
+        check(&variables, "HOME", Some("/h"));
+        check(&variables, "LANG", Some("config"));
+        check(&variables, "CARGO_PKG_NAME", Some("server"));
+    }
+
+    #[test]
+    fn the_folders_of_a_profile_are_derived_from_any_executable() {
+        let output =
+            |workspace: &Workspace, path: &str| Output::of(Path::new(path), &workspace.metadata);
+        let plain = workspace(None, "/w/target");
+        let expected = Output {
+            root: "/w/target/x/debug".into(),
+            dependencies: "/w/target/x/debug/deps".into(),
+        };
+        for path in ["prog", "examples/prog", "deps/prog-1"] {
+            assert_eq!(output(&plain, &format!("/w/target/x/debug/{path}")), expected);
+        }
+        let apart = workspace(None, "/w/build");
+        let expected =
+            Output { root: "/w/target/debug".into(), dependencies: "/w/build/debug/deps".into() };
+        assert_eq!(output(&apart, "/w/target/debug/prog"), expected);
+        assert_eq!(output(&apart, "/w/build/debug/deps/prog-1"), expected);
+    }
+
+    #[test]
+    fn a_program_is_named_relative_to_where_it_is_started() {
+        for (current, expected) in
+            [("/w", "target/debug/p"), ("/w/target/debug", "./p"), ("/w/src", "/w/target/debug/p")]
+        {
+            assert_eq!(
+                program_name(Path::new("/w/target/debug/p"), Path::new(current)),
+                Path::new(expected)
+            );
+        }
+    }
+}

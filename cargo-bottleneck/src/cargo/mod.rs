@@ -10,6 +10,8 @@ pub mod inherited;
 pub mod manifest;
 pub mod metadata;
 pub mod pick;
+#[cfg(test)]
+mod sample;
 pub mod toolchain;
 
 use std::ffi::OsString;

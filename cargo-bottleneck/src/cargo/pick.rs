@@ -111,8 +111,8 @@ pub fn executable<'a>(
             && packages.iter().any(|package| package.id == artifact.package_id)
     };
     let mut found: Vec<&Artifact> = build.executables.iter().filter(is_wanted).collect();
-    if 1 < found.len() {
-        found.retain(|artifact| Some(artifact.target.name.as_str()) == name);
+    if let Some(name) = name.filter(|_| 1 < found.len()) {
+        found.retain(|artifact| artifact.target.name == name);
     }
     match found[..] {
         [artifact] => Ok(artifact),
@@ -149,4 +149,91 @@ fn targets_of<'a>(
 
 fn failed(what: String) -> Error {
     Error::new(ExitCode::BuildFailed, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cargo::metadata::default_packages;
+    use crate::cargo::sample::{artifact, workspace};
+
+    fn build() -> Build {
+        let executables = vec![
+            artifact("server", "bin", "admin", Some("/w/target/debug/admin")),
+            artifact("server", "bin", "server", Some("/w/target/debug/server")),
+            artifact("tool", "bin", "tool", Some("/w/target/debug/tool")),
+            artifact("server", "test", "smoke", Some("/w/target/debug/deps/smoke-1")),
+        ];
+        Build {
+            executables,
+            libraries: vec![artifact("server", "example", "demo", None)],
+            scripts: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(kind: RunKind, name: Option<&str>, expected: Result<&str, &str>) {
+        let (workspace, build) = (workspace(None, "/w/target"), build());
+        let packages = default_packages(&workspace.metadata);
+        let found = executable(&build, &packages, kind, name).map_err(|error| error.to_string());
+        let found = found.map(|artifact| artifact.target.name.as_str());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_test_is_found_among_the_binaries_that_were_built_with_it() {
+        check(RunKind::Test, Some("smoke"), Ok("smoke"));
+        check(RunKind::Test, None, Ok("smoke"));
+    }
+
+    #[test]
+    fn a_name_decides_between_binaries() {
+        check(RunKind::Bin, Some("server"), Ok("server"));
+        let several =
+            "`cargo bottleneck run` can run at most one executable, but multiple were specified";
+        check(RunKind::Bin, None, Err(several));
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_said() {
+        check(
+            RunKind::Example,
+            Some("demo"),
+            Err("example target `demo` is a library and cannot be executed"),
+        );
+        check(RunKind::Bench, Some("x"), Err("cargo built no executable for `--bench`"));
+    }
+
+    #[test]
+    fn other_packages_do_not_count() {
+        let (workspace, build) = (workspace(None, "/w/target"), build());
+        let packages = default_packages(&workspace.metadata);
+        let tool = executable(&build, &packages[1..], RunKind::Bin, None).unwrap();
+        assert_eq!(tool.target.name, "tool");
+    }
+
+    #[test]
+    fn one_default_run_decides() {
+        let workspace = workspace(Some("server"), "/w/target");
+        assert_eq!(default_binary(&default_packages(&workspace.metadata), &[]).unwrap(), "server");
+    }
+
+    #[test]
+    fn the_only_binary_needs_no_name() {
+        let workspace = workspace(None, "/w/target");
+        assert_eq!(
+            default_binary(&default_packages(&workspace.metadata)[1..], &[]).unwrap(),
+            "tool"
+        );
+    }
+
+    #[test]
+    fn several_binaries_are_listed_in_order() {
+        let workspace = workspace(None, "/w/target");
+        let error = default_binary(&default_packages(&workspace.metadata), &[]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("\navailable binaries: admin, server, tool"),
+            "{error}"
+        );
+    }
 }

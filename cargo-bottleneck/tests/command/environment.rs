@@ -92,6 +92,37 @@ fn tests_and_benches_see_what_cargo_test_gives() {
 }
 
 #[test]
+fn a_cross_build_and_folders_apart_look_as_under_cargo() {
+    let project = rich();
+    let host = host();
+    for flags in [
+        &["--target", host.as_str()][..],
+        &["--target-dir", "elsewhere"],
+        &["--config", "build.build-dir='apart'"],
+        &["--profile", "release"],
+    ] {
+        assert_same(
+            &output(&mut project.cargo("", &[&["run"][..], flags].concat())),
+            &output(
+                &mut project
+                    .bottleneck("", &[&["run"][..], dev_unless_profile(flags), flags].concat()),
+            ),
+        );
+    }
+}
+
+fn dev_unless_profile<'a>(flags: &[&str]) -> &'a [&'a str] {
+    if flags.contains(&"--profile") { &[] } else { &["--dev"] }
+}
+
+/// The triple of this machine.
+fn host() -> String {
+    let output = std::process::Command::new("rustc").arg("-vV").output().unwrap();
+    let text = stdout(&output);
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+#[test]
 fn the_library_path_of_the_user_stays_behind_that_of_cargo() {
     let project = Project::with_program();
     for library_path in ["/opt/lib", "", "/a::/b"] {
@@ -110,7 +141,7 @@ fn a_runner_of_the_environment_and_one_of_a_flag_apply() {
         &output(&mut project.cargo("", &["run", "--config", flag])),
         &output(&mut project.bottleneck("", &["run", "--dev", "--config", flag])),
     );
-    let variable = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
+    let variable = &format!("CARGO_TARGET_{}_RUNNER", host().to_uppercase().replace('-', "_"));
     assert_same(
         &output(project.cargo("", &["run"]).env(variable, "env FROM_RUNNER=3")),
         &output(project.bottleneck("", &["run", "--dev"]).env(variable, "env FROM_RUNNER=3")),
