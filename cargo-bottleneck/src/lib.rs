@@ -1,4 +1,5 @@
 //! `cargo bottleneck`: says why a program is slow.
 
 pub mod kind;
+pub mod profile;
 pub mod report;
