@@ -1,5 +1,7 @@
 //! `cargo bottleneck`: says why a program is slow.
 
+pub mod analysis;
 pub mod kind;
+pub mod number;
 pub mod profile;
 pub mod report;
