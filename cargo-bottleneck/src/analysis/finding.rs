@@ -117,7 +117,7 @@ impl Finding {
             Part::OnCpu => {
                 if class.reason == Reason::Asserted {
                     res.push(Evidence {
-                        what: format!("asserted `kind`, {}", class.on_cpu.word()),
+                        what: format!("asserted as {}", class.on_cpu.word()),
                         value: seconds(self.lead_ns),
                         unit: "s".to_owned(),
                         of: None,

@@ -22,6 +22,8 @@ pub mod verdict;
 pub mod wording;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
 
 pub use attribution::SelfTime;
@@ -156,7 +158,7 @@ fn looked_at(
             skipped.push("causes of waits (recorded in amount only)".to_owned());
         }
     }
-    skipped.push("code without spans and hardware counters (not sampled)".to_owned());
+    skipped.push("code without spans (not sampled)".to_owned());
     (checked, skipped)
 }
 

@@ -2,64 +2,11 @@
 
 use proptest::prelude::*;
 
+use super::fixture::{MS, context, report, streams, two_phases};
 use super::*;
 use crate::profile::Dtype;
 use crate::profile::builder::{ProfileBuilder, SpanBuilder};
 use crate::report::model::{Confidence, Frame, Summary, VerdictKind};
-
-const MS: u64 = 1_000_000;
-
-/// DRAM 20 GB/s, f32 100 GFLOP/s.
-fn context() -> Context {
-    let ceilings = Ceilings {
-        dram_read: Some(Range::exactly(20e9)),
-        cache_read: Some(Range::exactly(100e9)),
-        peaks: vec![Peak {
-            dtype: Dtype::F32,
-            unit: "FMA".into(),
-            lanes: 8,
-            rate: Range::exactly(100e9),
-        }],
-        threads: Some(1),
-        measured: "in a test".into(),
-    };
-    Context {
-        program: "app".into(),
-        command: vec!["app".into()],
-        exit: Exit::default(),
-        machine: MachineView::default(),
-        ceilings: Ok(ceilings),
-        warnings: Vec::new(),
-    }
-}
-
-fn report(builder: &ProfileBuilder, context: &Context) -> (Summary, Frame) {
-    let profile = builder.build();
-    summarize(&profile, &analyze(&profile, context), context)
-}
-
-/// Declares `ms` of streaming at 18 of 20 GB/s.
-fn streams(span: &mut SpanBuilder, ms: u64) {
-    span.work(0.1 * 18e6 * ms as f64, 18e6 * ms as f64, Dtype::F32);
-}
-
-/// Declares `ms` of arithmetic at 80 of 100 GFLOP/s.
-fn computes(span: &mut SpanBuilder, ms: u64) {
-    span.work(80e6 * ms as f64, 1e6 * ms as f64, Dtype::F32);
-}
-
-/// A transformer in small: `prefill_ms` of arithmetic, `decode_ms` of streaming, both through one function.
-fn two_phases(prefill_ms: u64, decode_ms: u64) -> ProfileBuilder {
-    let end = prefill_ms + decode_ms;
-    ProfileBuilder::new((end + 10) * MS).span("generate", 0..(end + 2) * MS, |generate| {
-        generate.keyed("forward", Some("prefill"), 0..prefill_ms * MS, |forward| {
-            forward.span("matmul", 0..prefill_ms * MS, |matmul| computes(matmul, prefill_ms));
-        });
-        generate.keyed("forward", Some("decode"), prefill_ms * MS..end * MS, |forward| {
-            forward.span("matmul", 0..decode_ms * MS, |matmul| streams(matmul, decode_ms));
-        });
-    })
-}
 
 #[test]
 fn phases_of_one_function_have_verdicts_of_their_own() {

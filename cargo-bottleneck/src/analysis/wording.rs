@@ -47,7 +47,7 @@ pub static ADVICE: &[Advice] = &[
         kind: Kind::Compute,
         subkind: Some(Subkind::Vector),
         cause: "goes to arithmetic near the peak of the core",
-        next: "compute less: skip or reuse results, use a narrower type, or split the work over more cores",
+        next: "keep more operands in registers until the units reach 90% of their peak; beyond it only fewer operations help",
     },
     Advice {
         kind: Kind::Compute,

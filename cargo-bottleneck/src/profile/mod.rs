@@ -5,6 +5,7 @@
 //! of the children of a path fit into it, and everything fits into the life of the process.
 
 mod clock;
+mod convert;
 mod index;
 mod load;
 mod tree;

@@ -6,17 +6,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bottleneck_runtime::format::node::{FLAG_ASYNC, FLAG_THREAD_CLOCK};
 use bottleneck_runtime::format::{
-    GRANULE, HISTOGRAM_BYTES, MAX_NODES, NODE_BYTES, NodeData, TreeData, histogram, tree,
+    GRANULE, HISTOGRAM_BYTES, MAX_NODES, NODE_BYTES, NodeData, TreeData, tree,
 };
 
 use super::clock::Clock;
+use super::convert::Converter;
 use super::load::{Sites, words};
 use super::warning::{Damage, Damages};
 use super::{
-    Column, CpuClock, Dtype, OffCpuSource, Path, Pending, Polling, Refusal, RowIdx, SpanIdx,
-    Thread, ThreadIdx, Work,
+    Column, CpuClock, OffCpuSource, Path, Pending, Refusal, RowIdx, SpanIdx, Thread, ThreadIdx,
 };
 
 /// Deeper paths are damage: the runtime folds at 64.
@@ -26,8 +25,6 @@ const MAX_DEPTH: u32 = 128;
 const MAX_PATHS: usize = 2 * MAX_NODES as usize;
 /// Sums that do not fit by less than this, in ns, and less than a thousandth were read while the program wrote.
 const SLACK_NS: u64 = 10_000;
-/// Declared amounts per second beyond this are damage.
-const MOST_PER_SECOND: f64 = 1e18;
 
 /// The slots of nodes and histograms in the file.
 pub(super) struct Slots<'a> {
@@ -145,7 +142,7 @@ impl<'a> Slots<'a> {
         NodeData::read(slot(self.bytes, &self.nodes, offset, NODE_BYTES)?)
     }
 
-    fn histogram(&self, reference: u32) -> Option<Vec<u32>> {
+    pub(super) fn histogram(&self, reference: u32) -> Option<Vec<u32>> {
         let offset = (reference as usize).checked_mul(GRANULE)?;
         Some(words(slot(self.bytes, &self.histograms, offset, HISTOGRAM_BYTES)?).collect())
     }
@@ -376,128 +373,6 @@ fn fit(siblings: &[usize], budget: u64, totals: &mut [u64], inside: &[u64], dama
     }
 }
 
-fn with_slack(ns: u64) -> u64 {
+pub(super) fn with_slack(ns: u64) -> u64 {
     ns.saturating_add(SLACK_NS).saturating_add(ns / 1_000)
-}
-
-/// Converts the fields of one node.
-struct Converter<'a> {
-    data: &'a NodeData,
-    clock: &'a Clock,
-    damages: &'a mut Damages,
-}
-
-impl Converter<'_> {
-    /// A count of things that take at least a nanosecond each.
-    fn count(&mut self, count: u64) -> u64 {
-        if count <= with_slack(self.clock.life_ns()) {
-            return count;
-        }
-        self.damages.note(Damage::Count);
-        0
-    }
-
-    fn wait(&mut self, ns: u64) -> u64 {
-        if ns <= with_slack(self.clock.life_ns()) {
-            return ns;
-        }
-        self.damages.note(Damage::Wait);
-        0
-    }
-
-    fn extremes(&mut self) -> (Option<u64>, Option<u64>) {
-        if self.data.count == 0 {
-            return (None, None);
-        }
-        let (min, max) =
-            (self.clock.duration_ns(self.data.min), self.clock.duration_ns(self.data.max));
-        if min <= max && max <= with_slack(self.clock.life_ns()) {
-            return (Some(min), Some(max));
-        }
-        self.damages.note(Damage::Time);
-        (None, None)
-    }
-
-    fn quantiles(
-        &mut self,
-        slots: &Slots<'_>,
-        min: Option<u64>,
-        max: Option<u64>,
-    ) -> (Option<u64>, Option<u64>) {
-        let (Some(min), Some(max)) = (min, max) else { return (None, None) };
-        if self.data.histogram == 0 {
-            // It is made at the second call: both extremes are the only call.
-            return if self.data.count == 1 { (Some(max), Some(max)) } else { (None, None) };
-        }
-        let Some(buckets) = slots.histogram(self.data.histogram) else {
-            self.damages.note(Damage::Link);
-            return (None, None);
-        };
-        let quantile = |share: f64| {
-            let ticks = histogram::quantile(&buckets, share)?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "saturates, and is positive"
-            )]
-            let ns = self.clock.duration_ns(ticks as u64);
-            Some(ns.clamp(min, max))
-        };
-        (quantile(0.5), quantile(0.99))
-    }
-
-    fn cpu_clock(&mut self) -> Option<CpuClock> {
-        if self.data.flags & FLAG_THREAD_CLOCK == 0 || self.data.cpu_ticks == 0 {
-            return None;
-        }
-        let wall_ns = self.clock.duration_ns(self.data.cpu_ticks);
-        if wall_ns > with_slack(self.clock.life_ns()) || self.data.cpu_ns > with_slack(wall_ns) {
-            self.damages.note(Damage::Time);
-            return None;
-        }
-        Some(CpuClock { wall_ns, cpu_ns: self.data.cpu_ns.min(wall_ns) })
-    }
-
-    fn work(&mut self) -> Option<Work> {
-        let dtype = match self.data.work_dtype {
-            0 => Dtype::F32,
-            1 => Dtype::F16,
-            2 => Dtype::Bf16,
-            3 => Dtype::I8,
-            _ => {
-                self.damages.note(Damage::Work);
-                return None;
-            }
-        };
-        let (flops, bytes) =
-            (self.amount(self.data.declared_flops()), self.amount(self.data.declared_bytes()));
-        (flops > 0.0 || bytes > 0.0).then_some(Work { flops, bytes, dtype })
-    }
-
-    fn amount(&mut self, amount: f64) -> f64 {
-        let most = MOST_PER_SECOND * (self.clock.life_ns() as f64 / 1e9 + 1.0);
-        if (0.0..=most).contains(&amount) {
-            return amount;
-        }
-        self.damages.note(Damage::Work);
-        0.0
-    }
-
-    fn polling(&mut self) -> Option<Polling> {
-        if self.data.flags & FLAG_ASYNC == 0 {
-            return None;
-        }
-        // Futures wait side by side: each of them at most for the whole run.
-        let most = self.clock.life_ns().saturating_mul(self.data.started.max(1));
-        let waiting_ns = self.clock.duration_ns(self.data.waiting);
-        let is_possible = waiting_ns <= with_slack(most);
-        if !is_possible {
-            self.damages.note(Damage::Time);
-        }
-        Some(Polling {
-            polls: self.count(self.data.polls),
-            waiting_ns: if is_possible { waiting_ns } else { 0 },
-            cancelled: self.count(self.data.cancelled),
-        })
-    }
 }
