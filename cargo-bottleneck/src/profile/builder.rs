@@ -282,7 +282,7 @@ impl SpanBuilder {
         self.data.flops = (self.data.declared_flops() + flops).to_bits();
         self.data.bytes = (self.data.declared_bytes() + bytes).to_bits();
         self.data.work_count += 1;
-        self.data.work_dtype = dtype as u64;
+        self.data.work_dtype = dtype as u32 + 1;
         self
     }
 

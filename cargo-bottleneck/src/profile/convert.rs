@@ -89,16 +89,16 @@ impl Converter<'_> {
         Some(CpuClock { wall_ns, cpu_ns: self.data.cpu_ns.min(wall_ns) })
     }
 
-    pub(super) fn work(&mut self) -> Option<Work> {
-        let dtype = match self.data.work_dtype {
-            0 => Dtype::F32,
-            1 => Dtype::F16,
-            2 => Dtype::Bf16,
-            3 => Dtype::I8,
-            _ => {
-                self.damages.note(Damage::Work);
-                return None;
-            }
+    /// Declared work, of `dtype` where the program did not say otherwise when it declared it.
+    pub(super) fn work(&mut self, dtype: Dtype) -> Option<Work> {
+        let said = self
+            .data
+            .work_dtype
+            .checked_sub(1)
+            .map(|number| u8::try_from(number).ok().and_then(Dtype::from_number));
+        let Some(dtype) = said.unwrap_or(Some(dtype)) else {
+            self.damages.note(Damage::Work);
+            return None;
         };
         let (flops, bytes) =
             (self.amount(self.data.declared_flops()), self.amount(self.data.declared_bytes()));

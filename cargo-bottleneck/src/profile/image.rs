@@ -84,10 +84,6 @@ impl Image {
 
     /// Adds a slab of empty nodes and returns the reference of the first; the next ones are `NODE_BYTES / GRANULE` apart.
     pub fn slab(&mut self, nodes: usize) -> u32 {
-        // Nodes are aligned to their size; chunks without anchors, one granule each, fill the gap.
-        while !(self.bytes.len() + CHUNK_HEAD_BYTES).is_multiple_of(NODE_BYTES) {
-            self.anchors(&[]);
-        }
         let payload = self.chunk(ChunkKind::Nodes, 0, &vec![0; nodes * NODE_BYTES]);
         reference(payload)
     }
@@ -96,7 +92,7 @@ impl Image {
     pub fn node(&mut self, at: u32, data: &NodeData) {
         let at = at as usize * GRANULE;
         put!(&mut self.bytes, at, Node, data,
-            site parent first_child next_sibling key histogram recent_child depth flags open_since count total min max
+            site parent first_child next_sibling key histogram depth flags open_since count total min max
             folded blocked_ns preempted_ns blocked_count preempted_count wakeup_ns minor_faults major_faults cpu_ns
             cpu_ticks flops bytes work_count work_dtype polls waiting started cancelled panicked);
     }

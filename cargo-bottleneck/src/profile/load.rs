@@ -15,7 +15,9 @@ use bottleneck_runtime::format::{
 use super::clock::{Anchor, Clock};
 use super::tree::{RawThread, Slots};
 use super::warning::{Damage, Damages};
-use super::{Capability, Column, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx, Warning};
+use super::{
+    Capability, Column, Dtype, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx, Warning,
+};
 use crate::kind::Kind;
 
 /// Reads a profile. `death_ns` is `CLOCK_MONOTONIC` when the process was seen to be gone, on the machine that it ran on: a
@@ -151,6 +153,7 @@ impl Parts {
             is_request: record.is_request,
             is_async: record.is_async,
             asserted: asserted(record.asserted),
+            dtype: Dtype::from_number(record.dtype).unwrap_or(Dtype::F32),
         };
         self.sites.insert(record.index, site);
         true
@@ -211,7 +214,7 @@ fn asserted(number: u8) -> Option<Kind> {
 
 /// The sites by the numbers that nodes name them by.
 pub(super) struct Sites {
-    column: Column<SiteIdx, Site>,
+    pub(super) column: Column<SiteIdx, Site>,
     by_number: HashMap<u32, SiteIdx>,
 }
 
@@ -241,6 +244,7 @@ impl Sites {
             is_request: false,
             is_async: false,
             asserted: None,
+            dtype: Dtype::F32,
         });
         self.by_number.insert(number, site);
         site

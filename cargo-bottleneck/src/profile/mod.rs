@@ -81,6 +81,8 @@ pub struct Site {
     pub is_async: bool,
     /// The author's assertion.
     pub asserted: Option<Kind>,
+    /// Type of the operations that it declares.
+    pub dtype: Dtype,
 }
 
 /// Where a thread's off-CPU time comes from.
@@ -160,6 +162,17 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// The type with this number in the file.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::F32),
+            1 => Some(Self::F16),
+            2 => Some(Self::Bf16),
+            3 => Some(Self::I8),
+            _ => None,
+        }
+    }
+
     /// The name for running text.
     pub fn word(self) -> &'static str {
         match self {

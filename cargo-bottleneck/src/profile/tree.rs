@@ -31,7 +31,7 @@ pub(super) struct Slots<'a> {
     bytes: &'a [u8],
     nodes: Vec<Range<usize>>,
     histograms: Vec<Range<usize>>,
-    /// By position of the slot in the file.
+    /// By granule of the file in which the slot begins.
     is_visited: Vec<bool>,
     paths: usize,
 }
@@ -63,7 +63,7 @@ impl<'a> Slots<'a> {
             bytes,
             nodes,
             histograms,
-            is_visited: vec![false; bytes.len() / NODE_BYTES + 1],
+            is_visited: vec![false; bytes.len() / GRANULE + 1],
             paths: 0,
         }
     }
@@ -126,19 +126,18 @@ impl<'a> Slots<'a> {
     /// The node at a reference that was not visited before.
     fn visit(&mut self, reference: u32) -> Option<NodeData> {
         let data = self.node(reference)?;
-        let visited = self.is_visited.get_mut(reference as usize * GRANULE / NODE_BYTES)?;
+        let visited = self.is_visited.get_mut(reference as usize)?;
         (!std::mem::replace(visited, true)).then_some(data)
     }
 
     fn forget(&mut self, reference: u32) {
-        if let Some(visited) = self.is_visited.get_mut(reference as usize * GRANULE / NODE_BYTES) {
+        if let Some(visited) = self.is_visited.get_mut(reference as usize) {
             *visited = false;
         }
     }
 
     fn node(&self, reference: u32) -> Option<NodeData> {
-        let offset =
-            (reference as usize).checked_mul(GRANULE).filter(|offset| offset % NODE_BYTES == 0)?;
+        let offset = (reference as usize).checked_mul(GRANULE)?;
         NodeData::read(slot(self.bytes, &self.nodes, offset, NODE_BYTES)?)
     }
 
@@ -148,7 +147,7 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// The bytes of a slot, if it lies within one of the chunks.
+/// The bytes of a slot, if it is one of those that a chunk is divided into.
 fn slot<'a>(
     bytes: &'a [u8],
     chunks: &[Range<usize>],
@@ -158,7 +157,8 @@ fn slot<'a>(
     let chunk =
         chunks.get(chunks.partition_point(|chunk| chunk.start <= offset).checked_sub(1)?)?;
     let end = offset.checked_add(len)?;
-    (offset != 0 && end <= chunk.end).then(|| bytes.get(offset..end))?
+    let is_slot = (offset - chunk.start).is_multiple_of(len) && end <= chunk.end;
+    is_slot.then(|| bytes.get(offset..end))?
 }
 
 impl RawThread {
@@ -210,6 +210,7 @@ pub(super) fn finish(
             .collect();
         let totals = fitting_totals(&raw_thread.nodes, &ends, &opens, clock, damages);
         for (at, node) in raw_thread.nodes.iter().enumerate() {
+            let site = sites.find(node.data.site, damages);
             let mut converter = Converter { data: &node.data, clock, damages: &mut *damages };
             let (min_ns, max_ns) = converter.extremes();
             let (p50_ns, p99_ns) = converter.quantiles(slots, min_ns, max_ns);
@@ -228,9 +229,9 @@ pub(super) fn finish(
                 blocked_ns: converter.wait(node.data.blocked_ns),
                 preempted_ns: converter.wait(node.data.preempted_ns),
                 clock: converter.cpu_clock(),
-                work: converter.work(),
+                work: converter.work(sites.column[site].dtype),
                 polling: converter.polling(),
-                site: sites.find(node.data.site, damages),
+                site,
                 key: key(node.data.key, keys),
             };
             spans.push(path);
