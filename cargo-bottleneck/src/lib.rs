@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 
+pub mod analysis;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
@@ -14,6 +15,8 @@ pub mod exit_code;
 pub mod kind;
 pub mod launch;
 pub mod machine;
+pub mod number;
+pub mod profile;
 pub mod report;
 pub mod run_dir;
 pub mod signals;
