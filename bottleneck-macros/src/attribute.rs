@@ -130,7 +130,7 @@ mod tests {
         has(&text, "let__bottleneck_call=P::async_call({static");
         has(&text, "asynchronous:true,..P::SiteOptions::DEFAULT");
         has(&text, "asyncmove{ifletSome(__bottleneck_returned)=None::<Option<u8>>{return");
-        has(&text, "{g().await}}).await}");
+        has(&text, ";}g().await}).await}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use syn::visit_mut::{VisitMut, visit_expr_mut};
 use syn::{Attribute, Block, Error, Expr, Item, Macro, Result, ReturnType, Stmt};
 
 use crate::expand::Expansion;
+use crate::function::Statements;
 use crate::returned::{self, Boxed};
 
 /// The body of an `async fn`: the user's block, as one future inside ours.
@@ -23,23 +24,24 @@ pub(crate) fn body(
 ) -> Result<TokenStream> {
     let Expansion { runtime, span, .. } = expansion;
     let span = *span;
-    let (inner_attrs, body) = without_inner_attributes(body)?;
+    let Statements { attrs, items, rest } = Statements::cut(body.stream())?;
     // The compiler infers what an async block returns from its first `return`. This one never runs; it makes the type of
     // the signature known before the user's code, so that `Some(&vec)` still coerces to `Option<&[u8]>`.
-    let body = match returned::pinned_type(output) {
-        Some(ty) => quote_spanned!(span=> {
+    let pinned = returned::pinned_type(output).map(|ty| {
+        quote_spanned! {span=>
             if let ::core::option::Option::Some(__bottleneck_returned) = ::core::option::Option::None::<#ty> {
                 return __bottleneck_returned;
             }
-            #body
-        }),
-        None => body.to_token_stream(),
-    };
+        }
+    });
+    // In the braces of the user, so that what the compiler says of them is shown there.
+    let mut inside = Group::new(body.delimiter(), quote_spanned!(span=> #items #pinned #rest));
+    inside.set_span(body.span());
     let call = call(expansion);
     Ok(quote_spanned! {span=>
-        #inner_attrs
+        #attrs
         let __bottleneck_call = #call;
-        #runtime::__private::future(__bottleneck_call, async move #body).await
+        #runtime::__private::future(__bottleneck_call, async move #inside).await
     })
 }
 
@@ -85,22 +87,6 @@ fn call(expansion: &Expansion<'_>) -> TokenStream {
     } else {
         quote_spanned!(span=> #runtime::__private::async_call(#site, #owner))
     }
-}
-
-/// Inner attributes belong to the function, not to a block inside it.
-fn without_inner_attributes(body: &Group) -> Result<(TokenStream, Group)> {
-    let begins = body.stream().into_iter().next();
-    if !matches!(begins, Some(TokenTree::Punct(punct)) if punct.as_char() == '#') {
-        return Ok((TokenStream::new(), body.clone()));
-    }
-    let parse = |input: ParseStream<'_>| {
-        let attrs = Attribute::parse_inner(input)?;
-        Ok((quote::quote!(#(#attrs)*), input.parse::<TokenStream>()?))
-    };
-    let (attrs, rest) = parse.parse2(body.stream())?;
-    let mut changed = Group::new(body.delimiter(), rest);
-    changed.set_span(body.span());
-    Ok((attrs, changed))
 }
 
 /// Wraps the value of every `return` of this function, and of its last expression.

@@ -98,7 +98,7 @@ use proc_macro::TokenStream;
 ///     let __bottleneck_call = rt::async_call(SITE, owner);
 ///     rt::future(__bottleneck_call, async move {
 ///         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<Option<&[u8]>> { return r; }
-///         { Some(&self.weights) }
+///         Some(&self.weights)
 ///     }).await
 /// }
 /// ```

@@ -32,7 +32,10 @@ impl ClockKind {
         }
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         {
-            (Self::Monotonic, Err("no user-space counter is known for this architecture".to_owned()))
+            (
+                Self::Monotonic,
+                Err("no user-space counter is known for this architecture".to_owned()),
+            )
         }
     }
 }
@@ -51,7 +54,9 @@ pub(crate) fn counter() -> u64 {
 pub(crate) fn counter() -> u64 {
     let ticks: u64;
     // SAFETY: reading `cntvct_el0` is allowed in user space on Linux and has no other effect.
-    unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags))
+    };
     ticks
 }
 
@@ -72,17 +77,22 @@ pub(crate) fn monotonic_ticks() -> u64 {
 /// Why the time-stamp counter must not be used, or `None`.
 #[cfg(target_arch = "x86_64")]
 fn tsc_problem() -> Option<String> {
-    #[expect(unused_unsafe, reason = "`__cpuid` became safe in a later compiler than the oldest we build with")]
+    #[expect(
+        unused_unsafe,
+        reason = "`__cpuid` became safe in a later compiler than the oldest we build with"
+    )]
     // SAFETY: `cpuid` exists on every x86_64; leaf 0x8000_0000 says how far the extended leaves go.
     let last = unsafe { core::arch::x86_64::__cpuid(0x8000_0000) }.eax;
     #[expect(unused_unsafe, reason = "as above")]
     // SAFETY: as above, and the leaf exists by the comparison.
-    let invariant = last >= 0x8000_0007 && unsafe { core::arch::x86_64::__cpuid(0x8000_0007) }.edx & (1 << 8) != 0;
+    let invariant = last >= 0x8000_0007
+        && unsafe { core::arch::x86_64::__cpuid(0x8000_0007) }.edx & (1 << 8) != 0;
     if !invariant {
         return Some("the processor does not promise an invariant time-stamp counter".to_owned());
     }
     // The kernel watches the counter against other clocks and leaves it when it drifts.
-    let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let source =
+        std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     match source.as_deref().map(str::trim) {
         Ok(name @ ("hpet" | "acpi_pm" | "jiffies" | "refined-jiffies")) => {
             Some(format!("the kernel does not trust the time-stamp counter (clocksource {name})"))

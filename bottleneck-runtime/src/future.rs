@@ -73,7 +73,8 @@ pub fn async_call_with<'a>(
     owner: Option<fn() -> &'static str>,
     call: impl FnOnce() -> Call<'a>,
 ) -> AsyncCall {
-    let mut recorded = AsyncCall { site, owner, key: None, flops: 0.0, bytes: 0.0, stage: Stage::Over };
+    let mut recorded =
+        AsyncCall { site, owner, key: None, flops: 0.0, bytes: 0.0, stage: Stage::Over };
     if !(cfg!(bottleneck_disabled) || process::is_off())
         && let Some(recorder) = recorder()
     {
@@ -141,7 +142,7 @@ impl<'a> PollSpan<'a> {
             return None;
         }
         let recorder = recorder()?;
-        let (node, start) = recorder.open(call.site, call.owner, call.key)?;
+        let (node, start) = recorder.open(call.site, call.owner, call.key).into_parts()?;
         let first_poll = match call.stage {
             Stage::Waiting(life) => {
                 add(&node.waiting, start.saturating_sub(life.last_poll_end));
@@ -215,7 +216,9 @@ impl Drop for AsyncCall {
             let now = recorder.now();
             add(&node.waiting, now.saturating_sub(life.last_poll_end));
             finish(recorder, node, now.saturating_sub(life.first_poll), End::Cancelled);
-        } else if let Some((node, now)) = recorder.open(self.site, self.owner, self.key) {
+        } else if let Some((node, now)) =
+            recorder.open(self.site, self.owner, self.key).into_parts()
+        {
             // Dropped on another thread: there it is counted, under the path that dropped it.
             node.flags.store(node.flags.load(Relaxed) | node::FLAG_ASYNC, Relaxed);
             add(&node.waiting, now.saturating_sub(life.last_poll_end));

@@ -109,7 +109,12 @@ macro_rules! integer_keys {
     )*};
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_lossless, reason = "hashes of integers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_lossless,
+    reason = "hashes of integers"
+)]
 mod integers {
     use super::{AsKey, Key, KeyText};
     integer_keys!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);

@@ -1,6 +1,7 @@
 //! Spans: opened by a call, closed by dropping its guard. The hot path; see `record::recorder` for what it must never do.
 
 use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::format::Node;
 use crate::key::Key;
@@ -30,7 +31,20 @@ pub struct Call<'a> {
 }
 
 impl SpanGuard {
-    const INERT: Self = Self { node: ptr::null(), start: 0 };
+    pub(crate) const INERT: Self = Self { node: ptr::null(), start: 0 };
+
+    #[inline(always)]
+    pub(crate) fn new(node: &Node, start: u64) -> Self {
+        Self { node, start }
+    }
+
+    /// The node and the first tick of an open span; the caller closes it in the guard's place.
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> Option<(&'static Node, u64)> {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: null, or a node of a mapping that stays for good.
+        unsafe { this.node.as_ref() }.map(|node| (node, this.start))
+    }
 }
 
 /// Opens a span.
@@ -65,13 +79,12 @@ pub fn enter_with<'a>(
         return SpanGuard::INERT;
     };
     let call = call();
-    match recorder.open(site, owner, known_key(recorder, call.key.as_ref())) {
-        Some((node, start)) => {
-            declare(node, call.flops, call.bytes, None);
-            SpanGuard { node, start }
-        }
-        None => SpanGuard::INERT,
+    let guard = recorder.open(site, owner, known_key(recorder, call.key.as_ref()));
+    // SAFETY: null, or a node of a mapping that stays for good.
+    if let Some(node) = unsafe { guard.node.as_ref() } {
+        declare(node, call.flops, call.bytes, None);
     }
+    guard
 }
 
 /// Adds work to the innermost open span of this thread: for what is known only inside of a function.
@@ -83,23 +96,16 @@ pub fn work(work: Work) {
         return;
     }
     if let Some(recorder) = thread::attached() {
-        declare(recorder.current(), work.flops, work.bytes, Some(work.dtype as u64));
+        declare(recorder.current(), work.flops, work.bytes, Some(work.dtype as u32));
     }
 }
 
-#[inline(always)]
+/// Out of line, as `close` is: an annotated function holds two calls and nothing else.
+#[inline(never)]
 fn open(site: &'static Site, owner: Owner) -> SpanGuard {
     match thread::attached() {
-        Some(recorder) => open_on(recorder, site, owner),
+        Some(recorder) => recorder.open(site, owner, None),
         None => open_first(site, owner),
-    }
-}
-
-#[inline(always)]
-fn open_on(recorder: &Recorder, site: &'static Site, owner: Owner) -> SpanGuard {
-    match recorder.open(site, owner, None) {
-        Some((node, start)) => SpanGuard { node, start },
-        None => SpanGuard::INERT,
     }
 }
 
@@ -108,7 +114,7 @@ fn open_on(recorder: &Recorder, site: &'static Site, owner: Owner) -> SpanGuard 
 #[inline(never)]
 fn open_first(site: &'static Site, owner: Owner) -> SpanGuard {
     match thread::attach() {
-        Some(recorder) => open_on(recorder, site, owner),
+        Some(recorder) => recorder.open(site, owner, None),
         None => SpanGuard::INERT,
     }
 }
@@ -126,11 +132,12 @@ impl Drop for SpanGuard {
 /// Closes a span. Out of line: one copy of it serves every annotated function.
 #[inline(never)]
 fn close(node: &Node, start: u64) {
-    // The recorder is gone at the very end of a thread, whose spans it has closed, and in a forked child.
-    if let Some(recorder) = thread::attached()
-        && let Some(ticks) = recorder.close(node, start)
+    // Not by way of the thread-local variable, whose address costs a call in position-independent code. In a forked child
+    // the node is zeros; at the very end of a thread the recorder finds the span closed.
+    // SAFETY: null, or the address of a recorder, which is never freed.
+    if let Some(recorder) = unsafe { (node.own_recorder.load(Relaxed) as *const Recorder).as_ref() }
     {
-        recorder.count(node, ticks);
+        recorder.close_and_count(node, start);
     }
 }
 
@@ -144,7 +151,7 @@ pub(crate) fn known_key(recorder: &Recorder, key: Option<&Key<'_>>) -> Option<u6
 
 /// Adds declared work to a node.
 #[inline]
-pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u64>) {
+pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u32>) {
     // NaN, infinite and negative amounts are no declarations; one of them must not spoil the sum of all.
     let flops = if flops.is_finite() { flops.max(0.0) } else { 0.0 };
     let bytes = if bytes.is_finite() { bytes.max(0.0) } else { 0.0 };
@@ -155,7 +162,7 @@ pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u64>) {
     add_f64(&node.bytes, bytes);
     add(&node.work_count, 1);
     if let Some(dtype) = dtype {
-        node.work_dtype.store(dtype + 1, core::sync::atomic::Ordering::Relaxed);
+        node.work_dtype.store(dtype + 1, Relaxed);
     }
 }
 

@@ -38,7 +38,10 @@ pub struct Work {
     pub dtype: Dtype,
 }
 
-#[expect(clippy::many_single_char_names, reason = "the field's own names of a product's dimensions")]
+#[expect(
+    clippy::many_single_char_names,
+    reason = "the field's own names of a product's dimensions"
+)]
 impl Work {
     /// `C[m][n] = A[m][k] * B[k][n]`: 2mnk operations; each matrix crosses the bus once.
     pub fn matmul(m: usize, n: usize, k: usize, dtype: Dtype) -> Self {
@@ -54,8 +57,15 @@ impl Work {
     /// Attention of `queries` new positions over `context` keys and values, `heads` heads of `head_dim`:
     /// `4 * heads * queries * context * head_dim` operations (scores and the weighted sum; softmax is not counted);
     /// keys, values, queries and outputs cross the bus once.
-    pub fn attention(heads: usize, queries: usize, context: usize, head_dim: usize, dtype: Dtype) -> Self {
-        let (heads, queries, context, width) = (heads as f64, queries as f64, context as f64, head_dim as f64);
+    pub fn attention(
+        heads: usize,
+        queries: usize,
+        context: usize,
+        head_dim: usize,
+        dtype: Dtype,
+    ) -> Self {
+        let (heads, queries, context, width) =
+            (heads as f64, queries as f64, context as f64, head_dim as f64);
         Self {
             flops: 4.0 * heads * queries * context * width,
             bytes: 2.0 * heads * width * (context + queries) * dtype.bytes(),
@@ -113,7 +123,10 @@ mod tests {
 
     #[test]
     fn presets_count_what_their_formulas_say() {
-        assert_eq!(Work::matvec(10, 20, Dtype::F32), Work { flops: 400.0, bytes: 920.0, dtype: Dtype::F32 });
+        assert_eq!(
+            Work::matvec(10, 20, Dtype::F32),
+            Work { flops: 400.0, bytes: 920.0, dtype: Dtype::F32 }
+        );
         assert_eq!(Work::matmul(2, 3, 4, Dtype::F16).bytes, 52.0);
         assert_eq!(Work::attention(2, 1, 8, 4, Dtype::I8).flops, 256.0);
         assert_eq!(Work::copy(5).bytes, 10.0);

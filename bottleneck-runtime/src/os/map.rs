@@ -86,7 +86,9 @@ impl FileMap {
         while done < bytes {
             let part = zeros.len().min(bytes - done);
             // SAFETY: `zeros` has `part` bytes.
-            let n = unsafe { libc::pwrite(self.fd, zeros.as_ptr().cast(), part, (at + done) as libc::off_t) };
+            let n = unsafe {
+                libc::pwrite(self.fd, zeros.as_ptr().cast(), part, (at + done) as libc::off_t)
+            };
             match usize::try_from(n) {
                 Ok(0) => return Err(Errno(libc::ENOSPC)),
                 Ok(n) => done += n,

@@ -81,7 +81,9 @@ impl Arena {
         let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
         while growth.used + bytes > growth.taken {
             if let Err(errno) = self.grow(&mut growth) {
-                self.header().full.store(1 | u64::from(errno.cast_unsigned()) << 32, Ordering::Relaxed);
+                self.header()
+                    .full
+                    .store(1 | u64::from(errno.cast_unsigned()) << 32, Ordering::Relaxed);
                 // Asking again at every call would cost the program a system call each.
                 self.close();
                 return None;
@@ -110,7 +112,12 @@ impl Arena {
     }
 
     /// A chunk whose payload is these bytes. Returns whether there was space.
-    pub(crate) fn text_chunk(&self, kind: ChunkKind, bytes: usize, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> bool {
+    pub(crate) fn text_chunk(
+        &self,
+        kind: ChunkKind,
+        bytes: usize,
+        write: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> bool {
         let Some(chunk) = self.chunk(bytes) else {
             return false;
         };

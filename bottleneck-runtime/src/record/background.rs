@@ -46,7 +46,8 @@ fn run(session: &'static Session) {
 fn measure_span_cost(session: &'static Session) {
     use crate::site::{Site, SiteOptions};
     const CALLS: u64 = 1024;
-    static EMPTY: Site = Site::new("empty", module_path!(), "", file!(), line!(), 1, SiteOptions::DEFAULT);
+    static EMPTY: Site =
+        Site::new("empty", module_path!(), "", file!(), line!(), 1, SiteOptions::DEFAULT);
     let Some(recorder) = thread::attach_own() else {
         return;
     };
@@ -121,9 +122,12 @@ impl AnchorTable {
     fn new(session: &'static Session) -> Option<Self> {
         let chunk = session.arena.chunk(ANCHORS * 16)?;
         // SAFETY: the payload has room for the entries, is 64-aligned and zero, and stays mapped for good.
-        let entries = unsafe { core::slice::from_raw_parts(chunk.payload().cast::<[AtomicU64; 2]>(), ANCHORS) };
+        let entries = unsafe {
+            core::slice::from_raw_parts(chunk.payload().cast::<[AtomicU64; 2]>(), ANCHORS)
+        };
         // SAFETY: the head lies right before the payload; it is made of atomics.
-        let head = unsafe { &*chunk.payload().sub(CHUNK_HEAD_BYTES).cast::<crate::format::ChunkHead>() };
+        let head =
+            unsafe { &*chunk.payload().sub(CHUNK_HEAD_BYTES).cast::<crate::format::ChunkHead>() };
         chunk.publish(ChunkKind::Anchors, 0);
         Some(Self { entries, count: 0, first_ns: os::time::monotonic_ns(), last_ns: 0, head })
     }

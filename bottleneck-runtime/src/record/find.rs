@@ -2,17 +2,19 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::recorder::{Recorder, Slab, add};
+use super::recorder::{Recorder, Slab, add, count_in_histogram, no_node};
 use super::session::SEEN_KEYS;
-use crate::site::{Owner, Site};
 use super::thread;
-use crate::key::Key;
 use crate::format::{ChunkKind, GRANULE, HISTOGRAM_BYTES, MAX_NODES, NODE_BYTES, Node};
+use crate::key::Key;
+use crate::site::{Owner, Site};
 
 /// A site that is this often on a path is folded into its innermost node there.
 const MAX_RECURSION: u32 = 8;
 /// Deeper spans are folded too.
 const MAX_DEPTH: u32 = 64;
+/// Children of one node: a `key` is a small class of call, and finding a child takes a walk along its siblings.
+const MAX_CHILDREN: usize = 1024;
 /// Slots of a thread's first slab; each further one is twice as long, up to `MAX_SLAB`.
 const FIRST_SLAB: u32 = 4;
 const MAX_SLAB: u32 = 64;
@@ -21,7 +23,13 @@ impl Recorder {
     /// The child of `parent` for this site and key, made if there is none. `None`: folded or refused, and counted.
     #[cold]
     #[inline(never)]
-    pub(super) fn find(&self, parent: &Node, site: &'static Site, owner: Owner, key: u64) -> Option<&Node> {
+    pub(super) fn find(
+        &self,
+        parent: &Node,
+        site: &'static Site,
+        owner: Owner,
+        key: u64,
+    ) -> Option<&Node> {
         if site.index() == 0 {
             self.register(site, owner);
         }
@@ -31,14 +39,15 @@ impl Recorder {
             self.session.arena.header().lost.fetch_add(1, Relaxed);
             return None;
         }
-        if let Some(child) = self.known_child(parent, site, key) {
+        let mut siblings = 0;
+        if let Some(child) = self.known_child(parent, site, key, &mut siblings) {
             return Some(child);
         }
         if let Some(around) = self.fold(parent, site, key) {
             add(&around.folded, 1);
             return None;
         }
-        let child = self.new_node(parent, site, key);
+        let child = if siblings < MAX_CHILDREN { self.new_node(parent, site, key) } else { None };
         if child.is_none() {
             // Several threads may come here: an atomic addition.
             self.session.arena.header().refused.fetch_add(1, Relaxed);
@@ -48,28 +57,40 @@ impl Recorder {
 
     /// Siblings are in the order of their first entry. Programs tend to repeat that order, so the search begins behind the
     /// child that was entered last.
-    fn known_child(&self, parent: &Node, site: u32, key: u64) -> Option<&Node> {
-        let recent = parent.recent_child.load(Relaxed);
-        if recent == 0 {
-            return None;
-        }
-        let from = self.node(recent).next_sibling.load(Relaxed);
-        let found = self
-            .search(from, 0, site, key)
-            .or_else(|| self.search(parent.first_child.load(Relaxed), recent, site, key))?;
-        parent.recent_child.store(found, Relaxed);
-        Some(self.node(found))
+    fn known_child(
+        &self,
+        parent: &Node,
+        site: u32,
+        key: u64,
+        siblings: &mut usize,
+    ) -> Option<&Node> {
+        let recent = parent.own_recent_child.load(Relaxed);
+        // SAFETY: a node of this tree, or zeros that have no sibling.
+        let behind = unsafe { &*(recent as *const Node) }.next_sibling.load(Relaxed);
+        let found = self.search(behind, 0, site, key, siblings).or_else(|| {
+            self.search(parent.first_child.load(Relaxed), recent, site, key, siblings)
+        })?;
+        parent.own_recent_child.store(address(found), Relaxed);
+        Some(found)
     }
 
-    /// From `from` up to the end or up to and with `last`.
-    fn search(&self, from: u32, last: u32, site: u32, key: u64) -> Option<u32> {
+    /// From `from` up to the end, or up to and with the node at the address `last`.
+    fn search(
+        &self,
+        from: u32,
+        last: u64,
+        site: u32,
+        key: u64,
+        siblings: &mut usize,
+    ) -> Option<&Node> {
         let mut at = from;
         while at != 0 {
             let node = self.node(at);
+            *siblings += 1;
             if node.site.load(Relaxed) == site && node.key.load(Relaxed) == key {
-                return Some(at);
+                return Some(node);
             }
-            if at == last {
+            if address(node) == last {
                 return None;
             }
             at = node.next_sibling.load(Relaxed);
@@ -111,21 +132,19 @@ impl Recorder {
         node.parent.store(self.reference(parent), Relaxed);
         node.depth.store(parent.depth.load(Relaxed) + 1, Relaxed);
         node.min.store(u64::MAX, Relaxed);
-        let mut last = parent.first_child.load(Relaxed);
+        node.own_recorder.store(core::ptr::from_ref(self) as u64, Relaxed);
+        node.own_parent.store(address(parent), Relaxed);
+        node.own_recent_child.store(no_node(), Relaxed);
         // Release: pairs with the reader, which may follow the link while the program runs; publishes the fields above.
-        if last == 0 {
+        if parent.first_child.load(Relaxed) == 0 {
             parent.first_child.store(reference, Release);
         } else {
-            loop {
-                let next = self.node(last).next_sibling.load(Relaxed);
-                if next == 0 {
-                    break;
-                }
-                last = next;
-            }
-            self.node(last).next_sibling.store(reference, Release);
+            // SAFETY: a parent with children has entered one of them.
+            let before = unsafe { &*(parent.own_recent_child.load(Relaxed) as *const Node) };
+            node.next_sibling.store(before.next_sibling.load(Relaxed), Relaxed);
+            before.next_sibling.store(reference, Release);
         }
-        parent.recent_child.store(reference, Relaxed);
+        parent.own_recent_child.store(address(node), Relaxed);
         Some(node)
     }
 
@@ -153,12 +172,16 @@ impl Recorder {
         if node.count.load(Relaxed) < 2 {
             return;
         }
-        if let Some(reference) = self.slot(&self.histogram_slab, HISTOGRAM_BYTES, ChunkKind::Histograms) {
+        if let Some(reference) =
+            self.slot(&self.histogram_slab, HISTOGRAM_BYTES, ChunkKind::Histograms)
+        {
             // The first call: the extreme that this call did not set.
             let (min, max) = (node.min.load(Relaxed), node.max.load(Relaxed));
             let first = if ticks == min { max } else { min };
-            self.count_in_histogram(reference, first);
-            self.count_in_histogram(reference, ticks);
+            let histogram = address(self.node(reference));
+            count_in_histogram(histogram, first);
+            count_in_histogram(histogram, ticks);
+            node.own_histogram.store(histogram, Relaxed);
             node.histogram.store(reference, Release);
         }
     }
@@ -194,4 +217,9 @@ impl Recorder {
         let offset = core::ptr::from_ref(node) as usize - self.session.arena.base() as usize;
         (offset / GRANULE) as u32
     }
+}
+
+/// What the `own_` fields of a node hold.
+fn address(node: &Node) -> u64 {
+    core::ptr::from_ref(node) as u64
 }

@@ -99,7 +99,9 @@ impl Recorder {
             // The head was read before this: the node is the one that was innermost when the records were written.
             let node = self.current();
             match record {
-                Switch::Out { at_ns, preempted } => drain.off = Some(Off { since_ns: at_ns, preempted }),
+                Switch::Out { at_ns, preempted } => {
+                    drain.off = Some(Off { since_ns: at_ns, preempted })
+                }
                 Switch::In { at_ns } => {
                     if let Some(off) = drain.off.take() {
                         let bounds = *bounds.get_or_insert_with(|| self.bounds(node, end));
@@ -148,7 +150,10 @@ impl Recorder {
     /// Adds one interval to the node, and what lies outside of it to its parent.
     fn attribute(&self, node: &Node, off: Off, until_ns: u64, bounds: Bounds) {
         let whole = until_ns.saturating_sub(off.since_ns);
-        let inside = until_ns.min(bounds.until_ns).saturating_sub(off.since_ns.max(bounds.from_ns)).min(whole);
+        let inside = until_ns
+            .min(bounds.until_ns)
+            .saturating_sub(off.since_ns.max(bounds.from_ns))
+            .min(whole);
         let parent = self.node(node.parent.load(Relaxed));
         for (to, ns) in [(node, inside), (parent, whole - inside)] {
             if ns == 0 || (core::ptr::eq(to, parent) && node.parent.load(Relaxed) == 0) {
@@ -180,8 +185,10 @@ impl Recorder {
         add(&self.tree.lost_switches, lost);
         self.session.arena.header().lost_switches.fetch_add(lost, Relaxed);
         let lived = os::time::monotonic_ns().saturating_sub(self.tree.attached_ns.load(Relaxed));
-        let ran = os::time::cpu_ns_of(drain.tid).saturating_sub(self.tree.attached_cpu_ns.load(Relaxed));
-        let pending = drain.off.map_or(0, |off| os::time::monotonic_ns().saturating_sub(off.since_ns));
+        let ran =
+            os::time::cpu_ns_of(drain.tid).saturating_sub(self.tree.attached_cpu_ns.load(Relaxed));
+        let pending =
+            drain.off.map_or(0, |off| os::time::monotonic_ns().saturating_sub(off.since_ns));
         let missing = lived.saturating_sub(ran).saturating_sub(drain.known_off_ns + pending);
         if missing > NOISE_NS {
             drain.known_off_ns += missing;
@@ -212,13 +219,10 @@ impl Recorder {
 
     /// Closes the spans that are open still, whose guards were leaked.
     pub(super) fn close_all(&self) {
-        let now = self.now();
         for _ in 0..self.current().depth.load(Relaxed) {
             let node = self.current();
             let since = node.open_since.load(Relaxed);
-            if self.close(node, since).is_some() {
-                self.count(node, now.saturating_sub(since));
-            }
+            self.close_and_count(node, since);
         }
     }
 }

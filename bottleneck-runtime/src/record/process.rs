@@ -40,7 +40,12 @@ pub(crate) fn session() -> Option<&'static Session> {
             // SAFETY: in this state `SESSION` is null or a leaked session.
             ON => return unsafe { SESSION.load(Ordering::Relaxed).as_ref() },
             UNDECIDED => {
-                let won = STATE.compare_exchange(UNDECIDED, STARTING, Ordering::Acquire, Ordering::Relaxed);
+                let won = STATE.compare_exchange(
+                    UNDECIDED,
+                    STARTING,
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                );
                 if won.is_ok() {
                     decide();
                 }

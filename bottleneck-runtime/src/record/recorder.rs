@@ -10,8 +10,9 @@ use super::off_cpu::Drain;
 use super::session::Session;
 use super::thread_clock::Marks;
 use crate::clock::{ClockKind, counter, monotonic_ticks};
+use crate::format::{GRANULE, NODE_BYTES, Node, Tree, histogram};
 use crate::site::{Owner, Site};
-use crate::format::{GRANULE, Node, Tree, histogram};
+use crate::span::SpanGuard;
 
 /// One thread's recorder. Made at the thread's first span, left to a later thread of the same name at its end; never freed,
 /// because the background thread may look at it.
@@ -52,6 +53,22 @@ pub(super) struct Slab {
     pub(super) left: AtomicU32,
     /// Slots of the chunk that it is a part of; the next one is twice as long, up to a limit.
     pub(super) slots: AtomicU32,
+}
+
+/// Stands for the child that a node does not have: no site has its index. Its zeros are never written.
+static NO_NODE: Aligned = Aligned({
+    let mut words = [const { AtomicU64::new(0) }; NODE_BYTES / 8];
+    // Both halves: `site` is one of them in either byte order.
+    words[0] = AtomicU64::new(u64::MAX);
+    words
+});
+
+#[repr(align(64))]
+struct Aligned([AtomicU64; NODE_BYTES / 8]);
+
+/// The address of `NO_NODE`, for `own_recent_child`.
+pub(super) fn no_node() -> u64 {
+    NO_NODE.0.as_ptr() as u64
 }
 
 /// A counter that never equals what was seen: every `open` and `close` takes the cold path.
@@ -101,10 +118,9 @@ impl Recorder {
     }
 
     /// The node behind a reference that was read from a node of this tree.
-    #[inline(always)]
     pub(crate) fn node(&self, reference: u32) -> &Node {
-        // SAFETY: references in the tree are 0 or were made by `find`; offset 0 is the header page, whose first word equals
-        // no site's index. Either way there are 256 mapped bytes, and a `Node` is made of atomics.
+        // SAFETY: references in the tree are 0 or were made by `find`; offset 0 is the header page. Either way there are
+        // 256 mapped bytes, and a `Node` is made of atomics.
         unsafe { &*self.base.add(reference as usize * GRANULE).cast::<Node>() }
     }
 
@@ -113,19 +129,31 @@ impl Recorder {
         self.current.store(core::ptr::from_ref(node).cast_mut(), Relaxed);
     }
 
-    /// Opens a span of a site below the current one; `key` is `None` for a site whose calls are of one class. `None`: the call
-    /// is folded into the span around it, because of recursion or because the budget of paths is used up.
+    /// Opens a span of a site below the current one; `key` is `None` for a site whose calls are of one class. The guard is
+    /// inert where the call is folded into the span around it: recursion, or a used-up budget of paths.
     ///
-    /// An unregistered site has index 0, which no node has: `find` registers it.
+    /// The usual case, which this is: the same child as last time, and no switch since. An unregistered site has index 0,
+    /// which no node has.
     #[inline(always)]
-    pub(crate) fn open(&self, site: &'static Site, owner: Owner, key: Option<u64>) -> Option<(&Node, u64)> {
-        let parent = self.current();
-        let recent = self.node(parent.recent_child.load(Relaxed));
-        let is_same_class = key.is_none_or(|key| recent.key.load(Relaxed) == key);
-        let node = if recent.site.load(Relaxed) == site.index() && is_same_class {
-            recent
-        } else {
-            self.find(parent, site, owner, key.unwrap_or(0))?
+    pub(crate) fn open(&self, site: &'static Site, owner: Owner, key: Option<u64>) -> SpanGuard {
+        // SAFETY: the address of a node of this tree, or of `NO_NODE`; see `new_node` and `Recorder::new`.
+        let node = unsafe { &*(self.current().own_recent_child.load(Relaxed) as *const Node) };
+        let is_same_class = key.is_none_or(|key| node.key.load(Relaxed) == key);
+        if node.site.load(Relaxed) != site.index() || !is_same_class || self.was_switched() {
+            return self.open_otherwise(site, owner, key.unwrap_or(0));
+        }
+        self.set_current(node);
+        let start = counter();
+        node.open_since.store(start, Relaxed);
+        SpanGuard::new(node, start)
+    }
+
+    /// Every case but the usual one.
+    #[cold]
+    #[inline(never)]
+    fn open_otherwise(&self, site: &'static Site, owner: Owner, key: u64) -> SpanGuard {
+        let Some(node) = self.find(self.current(), site, owner, key) else {
+            return SpanGuard::INERT;
         };
         if self.was_switched() {
             self.before_open(node);
@@ -133,7 +161,7 @@ impl Recorder {
         self.set_current(node);
         let start = self.now();
         node.open_since.store(start, Relaxed);
-        Some((node, start))
+        SpanGuard::new(node, start)
     }
 
     /// Whether there are switch records to read.
@@ -143,10 +171,50 @@ impl Recorder {
         unsafe { &*self.switch_head.load(Relaxed) }.load(Relaxed) != self.switch_seen.load(Relaxed)
     }
 
-    /// Closes the span that `open` began. Returns its ticks, or `None` if it was closed already, with a span around it.
+    /// Closes the span that `open` began and counts it.
+    ///
+    /// The usual case, which this is: innermost, not switched, a path with a histogram, neither the shortest nor the longest
+    /// call.
     #[inline(always)]
+    pub(crate) fn close_and_count(&self, node: &Node, start: u64) {
+        let end = counter();
+        // A counter that ran backwards (never seen) wraps to a difference above `max`.
+        let ticks = end.wrapping_sub(start);
+        let histogram = node.own_histogram.load(Relaxed);
+        if self.was_switched()
+            || !core::ptr::eq(self.current(), node)
+            || histogram == 0
+            || ticks < node.min.load(Relaxed)
+            || ticks > node.max.load(Relaxed)
+        {
+            return self.close_otherwise(node, start, end);
+        }
+        add(&node.count, 1);
+        add(&node.total, ticks);
+        count_in_histogram(histogram, ticks);
+        node.open_since.store(0, Relaxed);
+        self.current.store(node.own_parent.load(Relaxed) as *mut Node, Relaxed);
+    }
+
+    /// Every case but the usual one.
+    #[cold]
+    #[inline(never)]
+    fn close_otherwise(&self, node: &Node, start: u64, end: u64) {
+        if let Some(ticks) =
+            self.close_at(node, start, if self.has_counter { end } else { monotonic_ticks() })
+        {
+            self.count(node, ticks);
+        }
+    }
+
+    /// Closes the span that `open` began, without counting it: a poll. Returns its ticks, or `None` if it was closed
+    /// already, with a span around it.
+    #[inline]
     pub(crate) fn close(&self, node: &Node, start: u64) -> Option<u64> {
-        let end = self.now();
+        self.close_at(node, start, self.now())
+    }
+
+    fn close_at(&self, node: &Node, start: u64, end: u64) -> Option<u64> {
         if self.was_switched() {
             self.before_close(node, start, end);
         }
@@ -155,42 +223,24 @@ impl Recorder {
         }
         node.open_since.store(0, Relaxed);
         self.set_current(self.node(node.parent.load(Relaxed)));
-        // A counter that ran backwards (never seen) must not become half an eternity.
         Some(end.saturating_sub(start))
     }
 
     /// Counts a call of this length.
-    #[inline(always)]
-    pub(crate) fn count(&self, node: &Node, ticks: u64) {
+    fn count(&self, node: &Node, ticks: u64) {
         add(&node.count, 1);
-        self.count_length(node, ticks);
         add(&node.total, ticks);
+        self.count_length(node, ticks);
     }
 
-    /// The part of `count` that a call and a future share: extremes and histogram.
-    #[inline(always)]
+    /// The part of `count` that a call and a future share: extremes and histogram. After `count` was raised.
     pub(crate) fn count_length(&self, node: &Node, ticks: u64) {
-        if ticks < node.min.load(Relaxed) {
-            node.min.store(ticks, Relaxed);
+        node.min.store(node.min.load(Relaxed).min(ticks), Relaxed);
+        node.max.store(node.max.load(Relaxed).max(ticks), Relaxed);
+        match node.own_histogram.load(Relaxed) {
+            0 => self.first_lengths(node, ticks),
+            histogram => count_in_histogram(histogram, ticks),
         }
-        if ticks > node.max.load(Relaxed) {
-            node.max.store(ticks, Relaxed);
-        }
-        let histogram = node.histogram.load(Relaxed);
-        if histogram == 0 {
-            self.first_lengths(node, ticks);
-        } else {
-            self.count_in_histogram(histogram, ticks);
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn count_in_histogram(&self, reference: u32, ticks: u64) {
-        // SAFETY: the reference is that of a histogram slot, which has `BUCKETS` counters; `bucket` is below that.
-        let bucket = unsafe {
-            &*self.base.add(reference as usize * GRANULE).cast::<AtomicU32>().add(histogram::bucket(ticks))
-        };
-        bucket.store(bucket.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     /// Chooses what `open` and `close` look at.
@@ -199,7 +249,9 @@ impl Recorder {
             // SAFETY: the caller keeps the ring open until it sets another source.
             SwitchSource::Ring(head) => (head, unsafe { &*head }.load(Relaxed)),
             SwitchSource::ThreadClock => (core::ptr::from_ref(&ALWAYS_MOVED), 0),
-            SwitchSource::Nothing => (core::ptr::from_ref(&NEVER_MOVED), 0),
+            SwitchSource::Nothing if self.has_counter => (core::ptr::from_ref(&NEVER_MOVED), 0),
+            // Without a counter the usual case never is: the other one reads the clock that there is.
+            SwitchSource::Nothing => (core::ptr::from_ref(&ALWAYS_MOVED), 0),
         };
         self.switch_seen.store(seen, Relaxed);
         self.switch_head.store(head.cast_mut(), Relaxed);
@@ -239,6 +291,14 @@ impl Recorder {
         }
         true
     }
+}
+
+/// Counts a length in the histogram at this address.
+#[inline(always)]
+pub(super) fn count_in_histogram(histogram: u64, ticks: u64) {
+    // SAFETY: the address is that of a histogram slot, which has `BUCKETS` counters; `bucket` is below that.
+    let bucket = unsafe { &*(histogram as *const AtomicU32).add(histogram::bucket(ticks)) };
+    bucket.store(bucket.load(Relaxed).saturating_add(1), Relaxed);
 }
 
 /// Adds to a counter that only the calling thread writes: a plain load and store, not an atomic addition.

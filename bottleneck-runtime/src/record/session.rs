@@ -138,7 +138,8 @@ impl Session {
 
     /// Writes that a capability is there, or what it is missing for.
     pub(super) fn note_capability(&self, name: &str, problem: Option<&str>) {
-        let text = format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
+        let text =
+            format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
         self.arena.text_chunk(ChunkKind::Capability, text.len(), |put| put(text.as_bytes()));
     }
 
@@ -189,7 +190,8 @@ fn calibrate(clock: ClockKind, wanted_ns: u64) -> u64 {
         let (now_ns, now) = (os::time::monotonic_ns(), counter());
         let elapsed = now_ns.saturating_sub(begin_ns);
         if elapsed >= 50_000 {
-            return (u128::from(now.wrapping_sub(begin)) * u128::from(wanted_ns) / u128::from(elapsed)) as u64;
+            return (u128::from(now.wrapping_sub(begin)) * u128::from(wanted_ns)
+                / u128::from(elapsed)) as u64;
         }
     }
 }

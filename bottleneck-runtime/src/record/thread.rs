@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use std::sync::PoisonError;
 
 use super::process;
-use super::recorder::{Recorder, Slab, SwitchSource, add};
+use super::recorder::{Recorder, SwitchSource, add, no_node};
 use super::session::Session;
 use crate::format::{CHUNK_HEAD_BYTES, ChunkKind, GRANULE, NODE_BYTES, Node, Tree, tree};
 use crate::os;
@@ -115,6 +115,8 @@ fn new_recorder(session: &'static Session) -> Option<&'static Recorder> {
     // SAFETY: likewise for a `Node`. Its alignment within the page is that of a chunk, 64; see the assertion.
     let root: &'static Node = unsafe { &*root_chunk.payload().cast::<Node>() };
     root.min.store(u64::MAX, Relaxed);
+    root.own_parent.store(ptr::from_ref(root) as u64, Relaxed);
+    root.own_recent_child.store(no_node(), Relaxed);
     tree.root.store(root_chunk.reference, Relaxed);
     root_chunk.publish(ChunkKind::Nodes, 0);
     tree_chunk.publish(ChunkKind::Tree, 0);
@@ -124,7 +126,6 @@ fn new_recorder(session: &'static Session) -> Option<&'static Recorder> {
 }
 
 const _: () = assert!(align_of::<Node>() <= GRANULE && CHUNK_HEAD_BYTES.is_multiple_of(GRANULE));
-const _: () = assert!(size_of::<Slab>() == 12);
 
 /// The calling thread takes the recorder over.
 fn begin(recorder: &'static Recorder, name: [u8; 16]) {
@@ -137,7 +138,8 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
         // The kernel calls it by the program's name.
         shown = *b"main\0\0\0\0\0\0\0\0\0\0\0\0";
     }
-    let half = |at: usize| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte| shown[at + byte]));
+    let half =
+        |at: usize| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte| shown[at + byte]));
     tree.name_0.store(half(0), Relaxed);
     tree.name_1.store(half(8), Relaxed);
     tree.tid.store(tid, Relaxed);
@@ -192,7 +194,10 @@ fn detach() {
         let tree = recorder.tree;
         let now = os::time::monotonic_ns();
         add(&tree.lived_ns, now.saturating_sub(tree.attached_ns.load(Relaxed)));
-        add(&tree.lived_cpu_ns, os::time::thread_cpu_ns().saturating_sub(tree.attached_cpu_ns.load(Relaxed)));
+        add(
+            &tree.lived_cpu_ns,
+            os::time::thread_cpu_ns().saturating_sub(tree.attached_cpu_ns.load(Relaxed)),
+        );
         tree.detached_ns.store(now, Relaxed);
         tree.flags.store(tree.flags.load(Relaxed) & !tree::FLAG_IN_USE, Relaxed);
         RECORDER.set(ptr::null());
