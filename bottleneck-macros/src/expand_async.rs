@@ -37,13 +37,11 @@ pub(crate) fn body(
     // In the braces of the user, so that what the compiler says of them is shown there.
     let mut inside = Group::new(body.delimiter(), quote_spanned!(span=> #items #pinned #rest));
     inside.set_span(body.span());
-    let (before, call) = call(expansion);
-    let site = expansion.site(true);
-    let owner = expansion.owner.as_option(span);
+    let call = call(expansion);
     Ok(quote_spanned! {span=>
         #attrs
-        #before
-        #runtime::__private::future(#site, #owner, #call, async move #inside).await
+        let __bottleneck_call = #call;
+        #runtime::__private::future(__bottleneck_call, async move #inside).await
     })
 }
 
@@ -70,33 +68,24 @@ pub(crate) fn returning(
     }
     let n_items = statements.iter().take_while(|it| matches!(it, Stmt::Item(_))).count();
     let (leading, rest) = statements.split_at(n_items);
-    let (before, _) = call(expansion);
-    let site = expansion.site(true);
+    let call = call(expansion);
     Ok(quote_spanned! {span=>
         #(#attrs)* #(#leading)*
-        #before
-        let __bottleneck_site = #site;
+        let __bottleneck_call = #call;
         #(#rest)*
     })
 }
 
-/// A statement that describes the call, if the user described it, and the closure that hands the description over.
-///
-/// The description is made first, in a statement of its own: the future takes the arguments with it.
-fn call(expansion: &Expansion<'_>) -> (TokenStream, TokenStream) {
-    let Expansion { runtime, span, .. } = expansion;
+/// The call that the future stands for: made before the future, which takes the parameters with it.
+fn call(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { runtime, span, owner, .. } = expansion;
     let span = *span;
-    match expansion.call() {
-        Some(call) => (
-            quote_spanned!(span=> let __bottleneck_call = #call;),
-            quote_spanned!(span=> move || __bottleneck_call),
-        ),
-        None => (
-            TokenStream::new(),
-            quote_spanned!(span=> || #runtime::__private::Call {
-                key: ::core::option::Option::None, flops: 0f64, bytes: 0f64
-            }),
-        ),
+    let site = expansion.site(true);
+    let owner = owner.as_option(span);
+    if let Some(call) = expansion.call() {
+        quote_spanned!(span=> #runtime::__private::async_call_with(#site, #owner, || #call))
+    } else {
+        quote_spanned!(span=> #runtime::__private::async_call(#site, #owner))
     }
 }
 
@@ -109,11 +98,8 @@ struct Wrap<'a> {
 
 impl Wrap<'_> {
     fn future(&self, future: &impl ToTokens) -> TokenStream {
-        let Expansion { runtime, span, owner, .. } = self.expansion;
-        let span = *span;
-        let owner = owner.as_option(span);
-        let (_, call) = call(self.expansion);
-        quote_spanned!(span=> #runtime::__private::future(__bottleneck_site, #owner, #call, #future))
+        let Expansion { runtime, span, .. } = self.expansion;
+        quote_spanned!(*span=> #runtime::__private::future(__bottleneck_call, #future))
     }
 
     fn wrap(&self, value: &mut Expr) {
