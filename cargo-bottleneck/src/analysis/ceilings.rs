@@ -57,8 +57,8 @@ pub struct Peak {
 pub struct Ceilings {
     /// Bytes per second read from DRAM.
     pub dram_read: Option<Range>,
-    /// Bytes per second read from the innermost cache that a working set of weights can live in.
-    pub cache_read: Option<Range>,
+    /// Bytes per second read from each level of cache, in any order.
+    pub cache_read: Vec<Range>,
     /// Peaks, in any order.
     pub peaks: Vec<Peak>,
     /// Threads that the ceilings hold for; `None` counts as 1.
@@ -77,9 +77,12 @@ impl Ceilings {
         self.dram_read.map(|range| self.per_thread(range))
     }
 
-    /// Cache bandwidth of one thread among `threads`.
-    pub(super) fn cache(&self) -> Option<Range> {
-        self.cache_read.map(|range| self.per_thread(range))
+    /// Bandwidth of one thread among `threads` from each cache, the fastest first.
+    pub(super) fn caches(&self) -> Vec<Range> {
+        let mut res: Vec<Range> =
+            self.cache_read.iter().map(|&range| self.per_thread(range)).collect();
+        res.sort_by(|a, b| b.median.total_cmp(&a.median));
+        res
     }
 
     /// The peak to judge operations of `dtype` by, for one thread among `threads`: its own widest unit, else that of f32,

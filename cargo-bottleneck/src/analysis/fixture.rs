@@ -11,7 +11,7 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) fn context() -> Context {
     let ceilings = Ceilings {
         dram_read: Some(Range::exactly(20e9)),
-        cache_read: Some(Range::exactly(100e9)),
+        cache_read: vec![Range::exactly(100e9)],
         peaks: vec![Peak {
             dtype: Dtype::F32,
             unit: "FMA".into(),

@@ -8,7 +8,7 @@
 //! | advice | `r` | holds if |
 //! |---|---|---|
 //! | halve the bytes (memory, bandwidth) | `max(1/2, f)` | the bandwidth in use stays; the arithmetic is not faster than its peak |
-//! | use the vector units (compute, scalar) | `max(f / 0.5, b)` | half of the peak is reached, and no more than the DRAM bandwidth is needed |
+//! | use the vector units (compute, scalar or underused) | `max(f / 0.5, b)` | half of the peak is reached, and no more than the DRAM bandwidth is needed |
 //! | come closer to the peak (compute, vector) | `f / 0.9` | nine tenths of the peak are reached |
 //!
 //! Halving the bytes of `i8` operands is not possible in general: no gain. With spans on several threads a share of thread
@@ -48,7 +48,7 @@ fn part_left(subkind: Subkind, dtype: Option<Dtype>, point: &Point) -> Option<f6
     match subkind {
         Subkind::Bandwidth if dtype == Some(Dtype::I8) => None,
         Subkind::Bandwidth => Some(f.unwrap_or(0.0).max(0.5)),
-        Subkind::Scalar => Some((f? / 0.5).max(b.unwrap_or(0.0))),
+        Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
         Subkind::Cache | Subkind::Oversubscribed | Subkind::Asserted => None,
     }
@@ -104,8 +104,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0_usize..6) {
-            let subkinds = [Subkind::Bandwidth, Subkind::Cache, Subkind::Vector, Subkind::Scalar, Subkind::Oversubscribed, Subkind::Asserted];
+        fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0_usize..7) {
+            let subkinds = [Subkind::Bandwidth, Subkind::Cache, Subkind::Vector, Subkind::Scalar, Subkind::Underused, Subkind::Oversubscribed, Subkind::Asserted];
             let gain = Gain::of(share, subkinds[which], Some(Dtype::F32), Some(&point(f, b)));
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);

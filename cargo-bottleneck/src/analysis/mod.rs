@@ -11,6 +11,7 @@ pub mod ceilings;
 pub mod classify;
 mod finding;
 mod frames;
+mod from_machine;
 pub mod gain;
 pub mod identity;
 pub mod in_flight;

@@ -34,8 +34,10 @@ pub enum Subkind {
     Cache,
     /// The vector units are near their peak.
     Vector,
-    /// The arithmetic runs far below the peak of the vector units.
+    /// The arithmetic is slow enough for scalar code.
     Scalar,
+    /// The arithmetic is faster than scalar code, and far below the peak of the vector units.
+    Underused,
     /// The thread could run and was not let.
     Oversubscribed,
     /// The author says so.
@@ -50,6 +52,7 @@ impl Subkind {
             Self::Cache => "cache",
             Self::Vector => "vector",
             Self::Scalar => "scalar",
+            Self::Underused => "underused",
             Self::Oversubscribed => "oversubscribed",
             Self::Asserted => "asserted",
         }
@@ -80,8 +83,10 @@ pub enum Abstained {
 pub struct Point {
     /// Share of DRAM bandwidth.
     pub bandwidth: Option<Range>,
-    /// Share of cache bandwidth.
+    /// Share of the bandwidth of the fastest cache.
     pub cache: Option<Range>,
+    /// Share of the bandwidth of the slowest cache that is not beaten, where that is not the fastest.
+    pub slower_cache: Option<Range>,
     /// Share of the peak of the widest unit.
     pub arithmetic: Option<Range>,
     /// Operations per byte; `None` unless both are declared.
@@ -133,6 +138,9 @@ impl Point {
         };
         let widest = ceilings.widest(work.dtype);
         let dram = ceilings.dram();
+        let caches = ceilings.caches();
+        let mut slower =
+            caches.iter().skip(1).rev().filter_map(|&cache| share(Some(cache), work.bytes));
         let ridge =
             widest.zip(dram).filter(|(_, dram)| dram.min > 0.0).map(|((_, peak), dram)| Range {
                 min: peak.min / dram.max,
@@ -141,7 +149,8 @@ impl Point {
             });
         Some(Self {
             bandwidth: share(dram, work.bytes),
-            cache: share(ceilings.cache(), work.bytes),
+            cache: share(caches.first().copied(), work.bytes),
+            slower_cache: slower.find(|share| share.min <= BROKEN),
             arithmetic: share(widest.map(|(_, peak)| peak), work.flops),
             intensity: (work.flops > 0.0 && work.bytes > 0.0).then(|| work.flops / work.bytes),
             ridge,
@@ -207,12 +216,18 @@ pub static RULES: &[Rule] = &[
         says: Says::Bound(Kind::Compute, Subkind::Vector),
         confidence: by_arithmetic,
     },
-    // Wrong where a smaller cache than the measured one serves the loop: then even 0.6 of this one leaves room.
     Rule {
         name: "cached and near the cache's bandwidth",
         when: |p| p.beats_dram() && p.cache.is_some_and(|cache| cache.min >= BANDWIDTH_BOUND),
         says: Says::Bound(Kind::Memory, Subkind::Cache),
         confidence: |_| Confidence::Moderate,
+    },
+    // Weak: the ceilings of the levels lie close together, so that much comes near one of them by chance.
+    Rule {
+        name: "cached and near a slower cache's bandwidth",
+        when: |p| p.beats_dram() && p.slower_cache.is_some_and(|cache| cache.min >= 0.8),
+        says: Says::Bound(Kind::Memory, Subkind::Cache),
+        confidence: |_| Confidence::Weak,
     },
     Rule {
         name: "cached and far from everything",
@@ -303,7 +318,14 @@ pub fn judge(point: &Point) -> (&'static Rule, Says, Confidence) {
     let confidence = (rule.confidence)(point);
     let confidence =
         if point.is_stand_in { confidence.min(Confidence::Moderate) } else { confidence };
-    (rule, rule.says, confidence)
+    let is_beyond_scalar = point.scalar_peak.is_some_and(|peak| point.flops_per_s > BROKEN * peak);
+    let says = match rule.says {
+        Says::Bound(kind, Subkind::Scalar) if is_beyond_scalar => {
+            Says::Bound(kind, Subkind::Underused)
+        }
+        says => says,
+    };
+    (rule, says, confidence)
 }
 
 #[cfg(test)]
@@ -322,7 +344,7 @@ mod tests {
         };
         Ceilings {
             dram_read: Some(Range { min: 20e9, median: 22e9, max: 25e9 }),
-            cache_read: Some(Range::exactly(100e9)),
+            cache_read: vec![Range::exactly(40e9), Range::exactly(100e9)],
             peaks: vec![peak("AVX-512 FMA", 16, 100e9), peak("scalar FMA", 1, 8e9)],
             threads: Some(1),
             measured: "now".into(),
@@ -355,7 +377,14 @@ mod tests {
             Says::Bound(Kind::Memory, Subkind::Cache),
             Moderate,
         );
-        check(15.0, 35.0, "cached and far from everything", Says::Nothing(A::Cached), Weak);
+        check(
+            15.0,
+            35.0,
+            "cached and near a slower cache's bandwidth",
+            Says::Bound(Kind::Memory, Subkind::Cache),
+            Weak,
+        );
+        check(15.0, 50.0, "cached and far from everything", Says::Nothing(A::Cached), Weak);
         check(90.0, 16.0, "both ceilings near, right of the ridge", VECTOR, Moderate);
         check(60.0, 18.0, "both ceilings near, left of the ridge", MEMORY, Moderate);
         check(80.0, 18.0, "both ceilings near", Says::Nothing(A::BothNear), Weak);
@@ -368,7 +397,7 @@ mod tests {
             40.0,
             2.0,
             "right of the ridge, bandwidth far",
-            Says::Bound(Kind::Compute, Subkind::Scalar),
+            Says::Bound(Kind::Compute, Subkind::Underused),
             Moderate,
         );
         check(
@@ -384,7 +413,7 @@ mod tests {
         let work = Work { flops: 1e9, bytes: 1e9, dtype: Dtype::F32 };
         let nothing = Point::new(work, 1, 1, &Ceilings::default()).unwrap();
         assert_eq!(judge(&nothing).1, Says::Nothing(A::NoCeiling));
-        assert_eq!(RULES.len(), 14);
+        assert_eq!(RULES.len(), 15);
     }
 
     #[test]
@@ -394,7 +423,7 @@ mod tests {
             48.0,
             4.0,
             "right of the ridge, bandwidth far",
-            Says::Bound(Kind::Compute, Subkind::Scalar),
+            Says::Bound(Kind::Compute, Subkind::Underused),
             Confidence::Moderate,
         );
     }

@@ -57,6 +57,12 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Compute,
+        subkind: Some(Subkind::Underused),
+        cause: "goes to instructions, far from the peak of the vector units",
+        next: "keep the vector units fed: contiguous loads, several independent sums, the CPU's full vector width",
+    },
+    Advice {
+        kind: Kind::Compute,
         subkind: None,
         cause: "goes to arithmetic, as asserted",
         next: "declare `flops` at this span, so that its rate is measured against the machine's peak",
@@ -200,7 +206,8 @@ pub fn region_caveats(region: &Region) -> Vec<String> {
     let mut res = Vec::new();
     let Some(point) = &region.point else { return res };
     let spread = |what: &str, share: Option<super::ceilings::Range>| {
-        let share = share.filter(|share| share.max > share.min * 1.2)?;
+        // Far below its ceiling a share says the same at either end.
+        let share = share.filter(|share| share.max > share.min * 1.2 && share.max >= 0.3)?;
         Some(format!(
             "{what} is {} to {} of its ceiling: the ceiling moved, or others worked meanwhile",
             percent(share.min),
@@ -238,6 +245,7 @@ mod tests {
             Subkind::Cache,
             Subkind::Vector,
             Subkind::Scalar,
+            Subkind::Underused,
             Subkind::Oversubscribed,
             Subkind::Asserted,
         ];

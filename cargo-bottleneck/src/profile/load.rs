@@ -160,12 +160,12 @@ impl Parts {
     }
 
     fn add_key(&mut self, payload: &[u8], text_bytes: u32) -> bool {
-        let (Some(hash), Some(text)) =
-            (u64_at(payload, 0), text(payload.get(8..).unwrap_or_default(), text_bytes))
-        else {
-            return false;
-        };
-        self.keys.insert(hash, text.into());
+        let Some(hash) = u64_at(payload, 0) else { return false };
+        // Writers differ in whether the length counts the hash; what is too much of it is padding.
+        let behind = payload.get(8..).unwrap_or_default();
+        let text = behind.get(..text_bytes as usize).unwrap_or(behind);
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        self.keys.insert(hash, text.trim_end_matches('\0').into());
         true
     }
 

@@ -220,7 +220,10 @@ impl Page {
             let verdict = &phase.verdict;
             self.line(|line| {
                 line.add(Style::new(), "  phase ")
-                    .add(Style::new().bold(), &line::cut(&phase.key, 20))
+                    .add(
+                        Style::new().bold(),
+                        &line::cut(&crate::report::escape::harmless(&phase.key), 20),
+                    )
                     .pad_to(30);
                 line.add(
                     Style::new(),
