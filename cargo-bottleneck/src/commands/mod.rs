@@ -7,6 +7,27 @@ pub mod latest;
 pub mod open;
 pub mod pipeline;
 pub mod present;
+pub mod recording;
 pub mod report;
 pub mod run;
 pub mod target;
+
+use std::path::PathBuf;
+
+use crate::cargo::Cargo;
+use crate::cargo::inherited::Inherited;
+use crate::cargo::metadata;
+use crate::cargo::toolchain::cargo_program;
+use crate::status::Status;
+
+/// The target directory of the workspace around the current folder; `target` here if there is none.
+fn target_directory_here(status: Status) -> PathBuf {
+    let inherited = Inherited::from_process();
+    let cargo = Cargo {
+        program: cargo_program(&inherited),
+        common: Vec::new(),
+        inherited: &inherited,
+        status,
+    };
+    metadata::target_directory_here(&cargo).unwrap_or_else(|| "target".into())
+}

@@ -6,9 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::recording::{self, Addition, Recording};
+use crate::analysis::{self, Context};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::launch::{Ended, Exit};
+use crate::machine::Machine;
+use crate::report::model::{self, Frame, MachineView, Summary};
+use crate::report::terminal::{self, Look};
+use crate::report::{folded, json, svg};
 use crate::run_dir;
 use crate::signals::StoppedBy;
 use crate::syscalls::Usage;
@@ -159,14 +165,124 @@ pub struct Outputs {
 
 /// Judges the recordings and writes the report.
 ///
+/// `machine` is what was measured before the run that has just ended; `None` for an earlier run, whose recording holds it.
+///
 /// # Errors
 /// If a recording cannot be read or a file cannot be written.
 pub fn report_from(
     source: &Source,
-    _facts: Option<&RunFacts>,
-    _options: &Options,
+    facts: Option<&RunFacts>,
+    machine: Option<Machine>,
+    options: &Options,
 ) -> Result<Outputs, Error> {
-    // Whether there is a recording is all that can be said before profiles are read.
-    let n_spans = source.recordings.is_empty().then_some(0);
-    Ok(Outputs { n_spans, ..Outputs::default() })
+    let death_ns = facts.map(|facts| facts.started_ns.saturating_add(facts.wall_ns));
+    let (recordings, mut warnings) = recording::read_all(&source.recordings, death_ns)?;
+    let Some(main) = recording::main_recording(&recordings, facts.map(|facts| facts.pid)) else {
+        return Ok(Outputs { n_spans: Some(0), warnings, ..Outputs::default() });
+    };
+    let main = &recordings[main];
+    let threads = analysis::working_threads(&main.profile);
+    let mut known = main.addition();
+    if let Some(mut machine) = machine {
+        machine.probe_again(threads);
+        known = Addition { facts: facts.cloned(), machine: Some(machine) };
+        if let Err(error) = recording::add(&main.path, &known) {
+            warnings.push(format!(
+                "`{}` could not be completed ({error}): a report made from it elsewhere will not know this machine",
+                main.path.display()
+            ));
+        }
+    }
+    warnings.extend(main.warnings.iter().map(ToString::to_string));
+    warnings.extend(others(&recordings, main));
+    let facts = facts.or(known.facts.as_ref());
+    let context = context(main, facts, known.machine.as_ref(), threads, warnings);
+    let judged = analysis::analyze(&main.profile, &context);
+    let (mut summary, frame) = analysis::summarize(&main.profile, &judged, &context);
+    if let Some(facts) = facts {
+        summary.wall_ns = facts.wall_ns;
+        summary.cut |= facts.cut;
+    }
+    write(source, options, main.n_spans(), &summary, &frame)
+}
+
+/// What reports say beside the recording itself.
+fn context(
+    main: &Recording,
+    facts: Option<&RunFacts>,
+    machine: Option<&Machine>,
+    threads: u32,
+    warnings: Vec<String>,
+) -> Context {
+    let name = || main.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Context {
+        program: facts.map_or_else(name, |facts| facts.program.clone()),
+        command: facts.map(|facts| facts.command.clone()).unwrap_or_default(),
+        exit: facts.map_or_else(model::Exit::default, |facts| model::Exit {
+            code: facts.exit.code,
+            signal: facts.exit.signal,
+        }),
+        machine: machine.map(view).unwrap_or_default(),
+        ceilings: machine.map_or_else(
+            || Err("the recording does not say on which machine it was made".to_owned()),
+            |machine| analysis::Ceilings::of_machine(&machine.ceilings, threads),
+        ),
+        warnings,
+    }
+}
+
+fn view(machine: &Machine) -> MachineView {
+    // Plain data, which serialization cannot fail on; `null` would only say that it is unknown.
+    let json = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
+    MachineView {
+        cores: Some(machine.topology.parallelism()),
+        ceilings: json(serde_json::to_value(&machine.ceilings)),
+        capabilities: json(serde_json::to_value(machine.capabilities_by_name())),
+    }
+}
+
+/// A sentence on the recordings of other processes.
+fn others(recordings: &[Recording], main: &Recording) -> Option<String> {
+    let others: Vec<_> = recordings
+        .iter()
+        .filter(|other| other.path != main.path && other.n_spans() > 0)
+        .map(|other| format!("`{}`", other.path.display()))
+        .collect();
+    let n = others.len();
+    let processes = if n == 1 { "another process" } else { "other processes" };
+    (n > 0).then(|| {
+        format!("{processes} recorded spans too, which are not in this report; see `cargo bottleneck report FILE` for {}", others.join(", "))
+    })
+}
+
+fn write(
+    source: &Source,
+    options: &Options,
+    n_spans: u64,
+    summary: &Summary,
+    frame: &Frame,
+) -> Result<Outputs, Error> {
+    let json = json::render(summary);
+    let mut files = Vec::new();
+    for &format in &options.formats {
+        let path = source.directory.join(format.file_name());
+        let bytes = match format {
+            Format::Json => json.clone().into_bytes(),
+            Format::Folded => folded::render(&frame.children).into_bytes(),
+            Format::Svg => svg::render(summary, &frame.children).map_err(|error| {
+                Error::new(ExitCode::CannotWrite, "cannot draw the flame graph").why(error)
+            })?,
+        };
+        run_dir::write_atomically(&path, &bytes)?;
+        files.push((format, path));
+    }
+    Ok(Outputs {
+        files,
+        n_spans: Some(n_spans),
+        human: terminal::render(summary, Look { color: true, bars: true }),
+        short: terminal::short(summary),
+        // What was written a few lines above.
+        summary: serde_json::from_str(&json).unwrap_or_default(),
+        warnings: summary.warnings.clone(),
+    })
 }

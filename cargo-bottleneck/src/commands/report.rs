@@ -3,10 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::cargo::Cargo;
-use crate::cargo::inherited::Inherited;
-use crate::cargo::metadata;
-use crate::cargo::toolchain::cargo_program;
 use crate::commands::latest;
 use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
 use crate::commands::present::{self, Destination, Presentation};
@@ -35,7 +31,7 @@ pub struct ReportOptions {
 pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
     let path = match &options.path {
         Some(path) => path.clone(),
-        None => latest::newest_run(&target_directory(status))?,
+        None => latest::newest_run(&super::target_directory_here(status))?,
     };
     let recordings = latest::recordings_at(&path)?;
     let home = home_of(&path);
@@ -52,11 +48,13 @@ pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
         // A recording from elsewhere gets a folder like any run, named after the file.
         (Destination::Usual | Destination::File(..), None) => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            RunDir::create(&target_directory(status), &name, SystemTime::now())?.path().to_owned()
+            RunDir::create(&super::target_directory_here(status), &name, SystemTime::now())?
+                .path()
+                .to_owned()
         }
     };
     let source = Source { recordings, directory };
-    let outputs = report_from(&source, facts.as_ref(), &options.report)?;
+    let outputs = report_from(&source, facts.as_ref(), None, &options.report)?;
     present::present(
         &source,
         facts.as_ref(),
@@ -81,15 +79,4 @@ fn home_of(path: &Path) -> Option<PathBuf> {
     let parent =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     RunFacts::load(parent).map(|_| parent.to_owned())
-}
-
-fn target_directory(status: Status) -> PathBuf {
-    let inherited = Inherited::from_process();
-    let cargo = Cargo {
-        program: cargo_program(&inherited),
-        common: Vec::new(),
-        inherited: &inherited,
-        status,
-    };
-    metadata::target_directory_here(&cargo).unwrap_or_else(|| "target".into())
 }

@@ -1,6 +1,7 @@
 //! `cargo bottleneck run`: build, run, report.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::SystemTime;
 
 use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
@@ -10,6 +11,7 @@ use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::launch::{self, shell_words};
+use crate::machine::Machine;
 use crate::run_dir::{self, RunDir};
 use crate::status::Status;
 
@@ -67,6 +69,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
         directory.fallback_path().map(|path| (FALLBACK_FILE.into(), path.into_os_string())),
     );
 
+    let machine = measure_machine(&runnable.target_directory, directory.path(), status);
     let command_line = runnable.launch.command_line();
     status.line("Running", format_args!("`{}`", runnable.launch.display()));
     let ended = launch::launch(&runnable.launch, &runnable.name, status)?;
@@ -85,7 +88,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
         );
         status.error(&Error::new(ExitCode::Setup, what));
     }
-    match report_on(&directory, &facts, options, status) {
+    match report_on(&directory, &facts, machine, options, status) {
         Ok(()) => Ok(ended.exit.code_to_pass_on()),
         // The program has failed with a code of its own: that comes first, but the reason is told.
         Err(error) if !ended.exit.is_success() => {
@@ -96,9 +99,27 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
     }
 }
 
+/// Measures what the machine can do, before the program takes it. Without that the report says so.
+fn measure_machine(target_directory: &Path, run: &Path, status: Status) -> Option<Machine> {
+    let measured = Machine::measure(&target_directory.join(run_dir::REPORTS), run);
+    match measured {
+        Ok(machine) => {
+            status.line("Ceilings", machine.in_short());
+            Some(machine)
+        }
+        Err(error) => {
+            status.warning(format_args!(
+                "this machine cannot be measured ({error}): declared work will be judged against nothing"
+            ));
+            None
+        }
+    }
+}
+
 fn report_on(
     directory: &RunDir,
     facts: &RunFacts,
+    machine: Option<Machine>,
     options: &RunOptions,
     status: Status,
 ) -> Result<(), Error> {
@@ -106,7 +127,7 @@ fn report_on(
     facts.save(directory.path())?;
     let recordings = run_dir::recordings(directory.path());
     let source = Source { recordings, directory: directory.path().to_owned() };
-    let outputs = report_from(&source, Some(facts), &options.report)?;
+    let outputs = report_from(&source, Some(facts), machine, &options.report)?;
     present::present(
         &source,
         Some(facts),

@@ -74,6 +74,18 @@ impl Machine {
         self.ceilings = Ceilings::merge(std::mem::take(&mut self.ceilings), after);
     }
 
+    /// The ceilings of one thread in a line, for people.
+    pub fn in_short(&self) -> String {
+        let memory =
+            self.ceilings.dram_read(1).map(|read| format!("{} DRAM", read.bandwidth.median));
+        let compute = self.ceilings.best_fma_f32(1).map(|fma| format!("{} f32", fma.peak.median));
+        let known: Vec<_> = memory.into_iter().chain(compute).collect();
+        if known.is_empty() {
+            return "none could be measured (cargo bottleneck doctor)".to_owned();
+        }
+        format!("{} with one thread (cargo bottleneck doctor)", known.join(", "))
+    }
+
     /// The capability of that name (see [`names`]); `None` in a profile of a version that did not know it.
     pub fn capability(&self, name: &str) -> Option<&Capability> {
         self.capabilities.iter().find(|capability| capability.name == name)

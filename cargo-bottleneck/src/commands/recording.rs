@@ -1,0 +1,133 @@
+//! Recordings as a run leaves them: reading, choosing the program's own, and adding what the command knows.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use bottleneck_runtime::format::{CHUNK_HEAD_BYTES, ChunkKind, GRANULE, Header, HeaderData};
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::RunFacts;
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::machine::Machine;
+use crate::profile::{self, NotAProfile, Profile, SpanIdx, Warning};
+
+/// What the command adds to the program's recording, so that a report made elsewhere knows as much.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Addition {
+    /// What was seen of the run from outside.
+    pub facts: Option<RunFacts>,
+    /// The machine that it ran on.
+    pub machine: Option<Machine>,
+}
+
+/// A recording that was read.
+#[derive(Debug)]
+pub struct Recording {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub profile: Profile,
+    /// What was wrong with it.
+    pub warnings: Vec<Warning>,
+}
+
+impl Recording {
+    /// What the command added to it earlier.
+    pub fn addition(&self) -> Addition {
+        // Damaged JSON was reported by the loader; one of another version is not used.
+        self.profile
+            .run
+            .clone()
+            .and_then(|run| serde_json::from_value(run).ok())
+            .unwrap_or_default()
+    }
+
+    /// Spans that ended, and those that were open.
+    pub fn n_spans(&self) -> u64 {
+        let profile = &self.profile;
+        let of_program = |&span: &SpanIdx| !profile.threads[profile.spans[span].thread].is_recorder;
+        let spans = profile.spans.indices().filter(of_program);
+        spans.map(|span| profile.spans[span].calls + u64::from(profile.is_open(span))).sum()
+    }
+
+    /// Time in spans, which tells the real program from the one that only started it.
+    fn weight(&self) -> u64 {
+        self.profile.spans.values().iter().map(|path| path.total_ns).max().unwrap_or(0)
+    }
+}
+
+/// Reads every recording; what is no recording gives a sentence in place of it.
+pub fn read_all(
+    paths: &[PathBuf],
+    death_ns: Option<u64>,
+) -> Result<(Vec<Recording>, Vec<String>), Error> {
+    let mut recordings = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::new(ExitCode::Setup, format!("cannot read `{}`", path.display())).why(error)
+        })?;
+        match profile::load(&bytes, death_ns) {
+            Ok((profile, warnings)) => {
+                recordings.push(Recording { path: path.clone(), profile, warnings });
+            }
+            Err(error) if paths.len() == 1 => return Err(not_a_recording(path, &error)),
+            Err(error) => problems.push(format!("`{}` was left out: {error}", path.display())),
+        }
+    }
+    Ok((recordings, problems))
+}
+
+fn not_a_recording(path: &Path, error: &NotAProfile) -> Error {
+    Error::new(ExitCode::Setup, format!("cannot report on `{}`", path.display()))
+        .why(error)
+        .fix("name a `.bneck` file, or the folder of a run")
+}
+
+/// The recording of the program itself among those of its children: that of the process that was started, and of those the
+/// one with most time in it, for a program may have replaced itself by another.
+pub fn main_recording(recordings: &[Recording], pid: Option<u32>) -> Option<usize> {
+    let first_pid = recordings.first()?.profile.pid;
+    let has_pid = |pid: u32| recordings.iter().any(|recording| recording.profile.pid == pid);
+    // A program that another one started (a runner, a shell) has another process id: then the first one that recorded.
+    let pid = pid.filter(|&pid| has_pid(pid)).unwrap_or(first_pid);
+    let mut chosen: Option<usize> = None;
+    for (at, recording) in recordings.iter().enumerate() {
+        let is_heavier =
+            chosen.is_none_or(|chosen| recordings[chosen].weight() < recording.weight());
+        if recording.profile.pid == pid && is_heavier {
+            chosen = Some(at);
+        }
+    }
+    chosen
+}
+
+/// Adds a chunk to the recording of a process that has ended.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn add(path: &Path, addition: &Addition) -> io::Result<()> {
+    let text = serde_json::to_vec(addition)?;
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut head = [0; 512];
+    file.read_exact_at(&mut head, 0)?;
+    let header = HeaderData::open(&head).map_err(|error| io::Error::other(NotAProfile(error)))?;
+    let bytes = (CHUNK_HEAD_BYTES + text.len()).next_multiple_of(GRANULE);
+    write_chunk(&file, header.used, bytes, &text)?;
+    // Last, as the writer of the recording does: whoever sees the new length sees the chunk.
+    let used = header.used + bytes as u64;
+    file.write_all_at(&used.to_ne_bytes(), std::mem::offset_of!(Header, used) as u64)
+}
+
+fn write_chunk(file: &File, at: u64, bytes: usize, text: &[u8]) -> io::Result<()> {
+    let mut chunk = vec![0; bytes];
+    let aux = u32::try_from(text.len()).map_err(io::Error::other)?;
+    chunk[..4].copy_from_slice(&(ChunkKind::Run as u32).to_ne_bytes());
+    chunk[4..8].copy_from_slice(&aux.to_ne_bytes());
+    chunk[8..16].copy_from_slice(&(bytes as u64).to_ne_bytes());
+    chunk[CHUNK_HEAD_BYTES..][..text.len()].copy_from_slice(text);
+    file.write_all_at(&chunk, at)
+}
