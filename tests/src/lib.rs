@@ -1,7 +1,11 @@
 //! What the tests that run real programs share.
 
+mod at_site;
+pub mod command;
 pub mod executor;
-pub mod profile;
+pub mod picture;
 pub mod recorded;
+pub mod summary;
 
+pub use at_site::AtSite;
 pub use recorded::{Recorded, profiles};
