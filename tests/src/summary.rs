@@ -88,8 +88,7 @@ fn check_parts(span: &Value) {
     let field = |name: &str| number(&span[name]);
     let parts = field("on_cpu_ns") + field("blocked_ns") + field("preempted_ns");
     assert_eq!(parts, field("self_ns"), "{span:#}");
-    let by_kind: u64 =
-        KINDS.iter().map(|kind| number(&span["kinds"][format!("{kind}_ns")])).sum();
+    let by_kind: u64 = KINDS.iter().map(|kind| number(&span["kinds"][format!("{kind}_ns")])).sum();
     assert_eq!(by_kind, field("self_ns"), "{span:#}");
 }
 
