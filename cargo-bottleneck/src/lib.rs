@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 
+pub mod analysis;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
@@ -13,11 +14,15 @@ pub mod error;
 pub mod exit_code;
 pub mod kind;
 pub mod launch;
+pub mod machine;
+pub mod number;
+pub mod profile;
 pub mod report;
 pub mod run_dir;
 pub mod signals;
 pub mod status;
 pub mod syscalls;
+pub mod units;
 
 use cli::Command;
 use status::Status;

@@ -33,7 +33,7 @@ record! {
         boot_id_high: u64 @ 32,
         /// See `boot_id_high`.
         boot_id_low: u64 @ 40,
-        /// FNV-1a of the program's build id (or of its path, where it has none).
+        /// FNV-1a of the path, length and time of the program's file.
         build_id: u64 @ 48,
         /// Ticks when recording began.
         start_ticks: u64 @ 56,

@@ -12,14 +12,16 @@ const OCTAVES: usize = 36;
 pub const BUCKETS: usize = OCTAVES * 8;
 
 /// The bucket of a duration.
-#[inline]
+///
+/// The exponent and the first three bits of the fraction of an `f64` are the octave and its eighth: one conversion and one
+/// shift.
+#[inline(always)]
 pub fn bucket(ticks: u64) -> usize {
-    let ticks = ticks.max(FLOOR);
-    let log2 = 63 - ticks.leading_zeros();
-    // The three bits below the leading one choose the eighth of the octave.
-    let eighth = (ticks >> (log2 - 3)) as usize & 7;
-    let index = (log2 - FLOOR_LOG2) as usize * 8 + eighth;
-    if index < BUCKETS { index } else { BUCKETS - 1 }
+    const FIRST: u64 = (1023 + FLOOR_LOG2 as u64) << 3;
+    // Below 2^53 the conversion is exact; above, everything is in the last bucket.
+    let float = ticks.cast_signed() as f64;
+    let index = (float.to_bits() >> (52 - 3)).saturating_sub(FIRST) as usize;
+    index.min(BUCKETS - 1)
 }
 
 /// First duration of a bucket, in ticks.

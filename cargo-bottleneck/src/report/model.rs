@@ -29,6 +29,12 @@ pub struct Summary {
     pub machine: MachineView,
     /// Verdict for the whole program.
     pub verdict: Verdict,
+    /// What limits the time in flight, the largest first, each with what to do; the verdict rests on the largest of its kind.
+    pub findings: Vec<Finding>,
+    /// What was looked at and found to be no problem.
+    pub checked: Vec<String>,
+    /// What was not looked at, and why.
+    pub skipped: Vec<String>,
     /// Verdict for each `key`.
     pub phases: Vec<Phase>,
     /// Time in which something was asked of the program, in ns.
@@ -158,6 +164,37 @@ pub struct Verdict {
     pub evidence: Vec<Evidence>,
     /// What could not be seen, and why.
     pub not_seen: Vec<String>,
+}
+
+/// Time in flight that one place spends on one kind of bottleneck.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The kind.
+    pub kind: Kind,
+    /// What of it: `bandwidth`, `vector`, ...
+    pub subkind: Option<String>,
+    /// How sure.
+    pub confidence: Confidence,
+    /// [`Span::id`] of the path where most of it is.
+    pub span: String,
+    /// Names from the outermost span to that one.
+    pub path: Vec<String>,
+    /// `file:line` of it.
+    pub site: String,
+    /// The time on all paths that end here, in ns.
+    pub ns: u64,
+    /// What part of the time in flight that is, 0 to 1.
+    pub share: f64,
+    /// The measurements it rests on.
+    pub evidence: Vec<Evidence>,
+    /// What could not be seen, and why.
+    pub not_seen: Vec<String>,
+    /// One imperative next step.
+    pub next: String,
+    /// As [`Verdict::gain`].
+    pub gain: Option<f64>,
+    /// As [`Verdict::bound`].
+    pub bound: Option<f64>,
 }
 
 /// One named measurement.

@@ -1,0 +1,28 @@
+//! Every call to the operating system, behind safe functions.
+//!
+//! Nothing here knows about spans. A refused call is an `errno`, never a panic.
+
+pub(crate) mod delay;
+pub(crate) mod fork;
+pub(crate) mod map;
+pub(crate) mod ring;
+pub(crate) mod thread;
+pub(crate) mod time;
+
+/// The error number of a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) i32);
+
+impl Errno {
+    /// The error of the call that has just failed on this thread.
+    pub(crate) fn last() -> Self {
+        // SAFETY: the address of the thread's `errno` is always valid.
+        Self(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl core::fmt::Display for Errno {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        std::io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}

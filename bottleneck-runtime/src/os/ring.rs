@@ -1,0 +1,200 @@
+//! Context-switch records of one thread, from the kernel's perf ring: exact, unprivileged, without a hardware counter.
+//!
+//! The event is a software dummy that counts nothing; only its records matter. The attribute's bits and the layout of a
+//! record are those of `perf_event_open(2)` and `linux/perf_event.h`.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::Errno;
+
+/// `struct perf_event_attr`, as long as the kernel has known it since 5.13; an older kernel takes the shorter prefix.
+#[repr(C)]
+#[derive(Default)]
+struct Attribute {
+    kind: u32,
+    size: u32,
+    config: u64,
+    period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_watermark: u32,
+    breakpoint_type: u32,
+    config1: u64,
+    config2: u64,
+    branch_sample_type: u64,
+    user_registers: u64,
+    user_stack: u32,
+    clock: i32,
+    interrupt_registers: u64,
+    aux_watermark: u32,
+    max_stack: u16,
+    reserved: u16,
+}
+
+const SOFTWARE: u32 = 1;
+const DUMMY: u64 = 9;
+const EXCLUDE_KERNEL: u64 = 1 << 5;
+const EXCLUDE_HYPERVISOR: u64 = 1 << 6;
+const WATERMARK: u64 = 1 << 14;
+const SAMPLE_ID_ALL: u64 = 1 << 18;
+const USE_CLOCK: u64 = 1 << 25;
+const CONTEXT_SWITCH: u64 = 1 << 26;
+const SAMPLE_TID: u64 = 1 << 1;
+const SAMPLE_TIME: u64 = 1 << 2;
+const SAMPLE_CPU: u64 = 1 << 7;
+const FLAG_CLOEXEC: u64 = 8;
+
+const RECORD_LOST: u32 = 2;
+const RECORD_SWITCH: u32 = 14;
+const MISC_SWITCH_OUT: u16 = 0x2000;
+const MISC_SWITCH_OUT_PREEMPT: u16 = 0x4000;
+
+/// Offset of `data_head` and `data_tail` in the ring's first page.
+const HEAD_AT: usize = 1024;
+const TAIL_AT: usize = 1032;
+const PAGE: usize = 4096;
+
+/// Which call the kernel refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refused {
+    /// `perf_event_open`.
+    Open(Errno),
+    /// `mmap` of the ring: usually the limit of locked memory.
+    Map(Errno),
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    /// The thread left the CPU at this time; `preempted` if it could have gone on.
+    Out { at_ns: u64, preempted: bool },
+    /// The thread is back on a CPU.
+    In { at_ns: u64 },
+    /// The ring was full and so many records were not written.
+    Lost { count: u64 },
+}
+
+/// The ring of one thread.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    fd: i32,
+    base: *mut u8,
+    data_bytes: u64,
+}
+
+// SAFETY: the ring is memory shared with the kernel; `Ring::drain` is called under the owner's lock only.
+unsafe impl Send for Ring {}
+
+impl Ring {
+    /// Opens the ring of the calling thread with `pages` (a power of two) data pages.
+    pub(crate) fn open(pages: usize) -> Result<Self, Refused> {
+        let attribute = Attribute {
+            kind: SOFTWARE,
+            size: size_of::<Attribute>() as u32,
+            config: DUMMY,
+            sample_type: SAMPLE_TID | SAMPLE_TIME | SAMPLE_CPU,
+            flags: EXCLUDE_KERNEL
+                | EXCLUDE_HYPERVISOR
+                | WATERMARK
+                | SAMPLE_ID_ALL
+                | USE_CLOCK
+                | CONTEXT_SWITCH,
+            wakeup_watermark: (pages * PAGE / 4) as u32,
+            clock: libc::CLOCK_MONOTONIC,
+            ..Attribute::default()
+        };
+        // SAFETY: the attribute is valid for the call and states its own size.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_perf_event_open,
+                &raw const attribute,
+                0_i32,
+                -1_i32,
+                -1_i32,
+                FLAG_CLOEXEC,
+            )
+        } as i32;
+        if fd < 0 {
+            return Err(Refused::Open(Errno::last()));
+        }
+        let bytes = (pages + 1) * PAGE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
+        let base = unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(core::ptr::null_mut(), bytes, access, libc::MAP_SHARED, fd, 0)
+        };
+        if base == libc::MAP_FAILED {
+            let error = Errno::last();
+            // SAFETY: our own descriptor, not used again.
+            unsafe { libc::close(fd) };
+            return Err(Refused::Map(error));
+        }
+        Ok(Self { fd, base: base.cast(), data_bytes: (pages * PAGE) as u64 })
+    }
+
+    /// Where the kernel counts the bytes that it wrote. It moves exactly when the thread was switched out or in.
+    pub(crate) fn head(&self) -> &AtomicU64 {
+        self.word(HEAD_AT)
+    }
+
+    /// The descriptor becomes readable when the ring is a quarter full.
+    pub(crate) fn fd(&self) -> i32 {
+        self.fd
+    }
+
+    /// Hands over every record written so far and frees its place. Returns the head up to which it read.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Switch)) -> u64 {
+        // Acquire: pairs with the kernel's release of `data_head`; the records below it are complete.
+        let head = self.head().load(Ordering::Acquire);
+        let mut at = self.word(TAIL_AT).load(Ordering::Relaxed);
+        while at < head {
+            let record_head = self.data(at);
+            let kind = record_head as u32;
+            let misc = (record_head >> 32) as u16;
+            let bytes = record_head >> 48;
+            if bytes < 8 || bytes > head - at {
+                // The kernel does not write such a record: give up on this batch rather than misread it.
+                at = head;
+                each(Switch::Lost { count: 1 });
+                break;
+            }
+            match kind {
+                RECORD_SWITCH if misc & MISC_SWITCH_OUT != 0 => each(Switch::Out {
+                    at_ns: self.data(at + 16),
+                    preempted: misc & MISC_SWITCH_OUT_PREEMPT != 0,
+                }),
+                RECORD_SWITCH => each(Switch::In { at_ns: self.data(at + 16) }),
+                RECORD_LOST => each(Switch::Lost { count: self.data(at + 16) }),
+                _ => {}
+            }
+            at += bytes;
+        }
+        // Release: pairs with the kernel's read of `data_tail`; our reads of the records are done.
+        self.word(TAIL_AT).store(at, Ordering::Release);
+        head
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: `at` is one of the two offsets above, 8-aligned and within the first mapped page.
+        unsafe { &*self.base.add(at).cast::<AtomicU64>() }
+    }
+
+    /// A `u64` of the ring. Records are 8-aligned and the ring is a multiple of 8, so it never wraps inside.
+    fn data(&self, at: u64) -> u64 {
+        let offset = PAGE + (at % self.data_bytes) as usize;
+        // SAFETY: within the data pages by the remainder, and 8-aligned. The kernel does not write below `data_head`
+        // and above `data_tail`.
+        unsafe { self.base.add(offset).cast::<u64>().read() }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping and descriptor, not used again.
+        unsafe {
+            libc::munmap(self.base.cast(), self.data_bytes as usize + PAGE);
+            libc::close(self.fd);
+        }
+    }
+}

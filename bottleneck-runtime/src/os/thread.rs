@@ -1,0 +1,51 @@
+//! Facts about the calling thread and process.
+
+/// Kernel id of the calling thread.
+pub(crate) fn tid() -> u32 {
+    // SAFETY: `gettid` takes nothing and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Process id.
+pub(crate) fn pid() -> u32 {
+    // SAFETY: `getpid` takes nothing and cannot fail.
+    unsafe { libc::getpid() }.cast_unsigned()
+}
+
+/// Process id of the parent.
+pub(crate) fn parent_pid() -> u32 {
+    // SAFETY: `getppid` takes nothing and cannot fail.
+    unsafe { libc::getppid() }.cast_unsigned()
+}
+
+/// Name of the calling thread as the kernel knows it, zero padded.
+pub(crate) fn name() -> [u8; 16] {
+    let mut name = [0_u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes, which `name` has.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// Blocks every signal on the calling thread while `make` runs, so that a thread made by it never takes a signal that
+/// the program wants to handle elsewhere.
+pub(crate) fn with_signals_blocked<R>(make: impl FnOnce() -> R) -> R {
+    // SAFETY: all zeros is a valid `sigset_t`, and `sigfillset` writes all of it.
+    let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { core::mem::zeroed() };
+    // SAFETY: both sets are valid; the mask is the calling thread's own.
+    unsafe {
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+    }
+    let made = make();
+    // SAFETY: `before` was filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut()) };
+    made
+}
+
+/// Calls `run` when the process ends in an orderly way (`exit`, or the end of `main`). Returns whether it could be arranged.
+pub(crate) fn at_exit(run: extern "C" fn()) -> bool {
+    // SAFETY: `run` is a function of this program and stays for the life of the process.
+    unsafe { libc::atexit(run) == 0 }
+}

@@ -1,0 +1,20 @@
+//! Recording: from the first span of a process to its last.
+//!
+//! ```text
+//! span::enter ──▶ Recorder (one per thread) ──▶ Node in the mapped file
+//!                    │ cold: new path, switched out, first span        ▲
+//!                    └──▶ Session (one per process): Arena of chunks ──┘
+//!                            ▲ background thread: drains rings, writes anchors
+//! ```
+//!
+//! Recording never breaks the program: nothing here panics or returns an error to it; what is lost is counted.
+
+pub(crate) mod arena;
+pub(crate) mod background;
+pub(crate) mod find;
+pub(crate) mod off_cpu;
+pub(crate) mod process;
+pub(crate) mod recorder;
+pub(crate) mod session;
+pub(crate) mod thread;
+pub(crate) mod thread_clock;

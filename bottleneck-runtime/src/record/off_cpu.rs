@@ -1,0 +1,228 @@
+//! Time off the CPU, exact, from the kernel's switch records.
+//!
+//! Every end of a span compares the ring's head with what was seen. So whatever is unread when a record is looked at happened
+//! while the present node was innermost: no node changes hands while records are unread, because the thread would come here
+//! first and wait for the lock. That holds for the background thread too, as long as it reads the head before the node.
+
+use core::sync::atomic::Ordering::Relaxed;
+use std::sync::PoisonError;
+
+use super::recorder::{Recorder, SwitchSource, add};
+use super::thread;
+use crate::format::{Node, node};
+use crate::os;
+use crate::os::ring::{Ring, Switch};
+
+/// What accounting of one thread goes on from; behind the recorder's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    ring: Option<Ring>,
+    tid: u32,
+    /// The wait that has no end yet.
+    off: Option<Off>,
+    /// Time off the CPU accounted for since the thread attached, in ns.
+    known_off_ns: u64,
+    /// `/proc/.../schedstat` of the thread, for the time between wake-up and running; -1 without.
+    delays: Option<os::delay::Delays>,
+    seen_delay_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Off {
+    since_ns: u64,
+    preempted: bool,
+}
+
+/// Between when and when the present node was innermost, in `CLOCK_MONOTONIC` ns; the rest is its parent's.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    from_ns: u64,
+    until_ns: u64,
+}
+
+/// Differences between the thread's CPU clock and the records below this are noise of reading them.
+const NOISE_NS: u64 = 20_000;
+
+impl Recorder {
+    /// The cold part of `open`: before `entering` becomes innermost.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_open(&self, entering: &Node) {
+        if self.uses_thread_clock() {
+            self.mark_open(entering);
+        } else {
+            thread::undisturbed(|| self.account_own());
+        }
+    }
+
+    /// The cold part of `close`, while `leaving` is innermost still.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_close(&self, leaving: &Node, start: u64, end: u64) {
+        if self.uses_thread_clock() {
+            self.mark_close(leaving, end.saturating_sub(start));
+        } else {
+            thread::undisturbed(|| {
+                let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+                self.account(&mut drain, Some(end));
+            });
+        }
+    }
+
+    /// Accounts for what the calling thread's ring holds.
+    pub(super) fn account_own(&self) {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        self.account(&mut drain, None);
+    }
+
+    /// The same from the background thread. Leaves it if the thread is at it itself.
+    pub(super) fn account_from_outside(&self) {
+        if let Ok(mut drain) = self.drain.try_lock() {
+            self.account(&mut drain, None);
+            let tid = drain.tid;
+            if drain.ring.is_some() {
+                self.tree.seen_ns.store(os::time::monotonic_ns(), Relaxed);
+                self.tree.seen_cpu_ns.store(os::time::cpu_ns_of(tid), Relaxed);
+            }
+        }
+    }
+
+    /// Reads the records. `end`: ticks at which the present node ends, where that is known.
+    fn account(&self, drain: &mut Drain, end: Option<u64>) {
+        let Some(mut ring) = drain.ring.take() else {
+            return;
+        };
+        let mut bounds = None;
+        let mut blocked_ns = 0;
+        let mut lost = 0;
+        let head = ring.drain(|record| {
+            // The head was read before this: the node is the one that was innermost when the records were written.
+            let node = self.current();
+            match record {
+                Switch::Out { at_ns, preempted } => {
+                    drain.off = Some(Off { since_ns: at_ns, preempted })
+                }
+                Switch::In { at_ns } => {
+                    if let Some(off) = drain.off.take() {
+                        let bounds = *bounds.get_or_insert_with(|| self.bounds(node, end));
+                        drain.known_off_ns += at_ns.saturating_sub(off.since_ns);
+                        if !off.preempted {
+                            blocked_ns += at_ns.saturating_sub(off.since_ns);
+                        }
+                        self.attribute(node, off, at_ns, bounds);
+                    }
+                }
+                Switch::Lost { count } => {
+                    lost += count;
+                    drain.off = None;
+                }
+            }
+        });
+        self.set_switch_seen(head);
+        self.tree.off_preempted.store(drain.off.is_some_and(|off| off.preempted).into(), Relaxed);
+        self.tree.off_since_ns.store(drain.off.map_or(0, |off| off.since_ns), Relaxed);
+        if blocked_ns > 0 {
+            self.account_wakeups(drain, blocked_ns);
+        }
+        if lost > 0 {
+            self.account_lost(drain, lost);
+        }
+        drain.ring = Some(ring);
+    }
+
+    /// When the present node became innermost at the earliest, and ended at the latest.
+    fn bounds(&self, node: &Node, end: Option<u64>) -> Bounds {
+        let header = self.session.arena.header();
+        let (ticks, ns) = self.session.time_pair();
+        let elapsed_ticks = ticks.saturating_sub(header.start_ticks.load(Relaxed));
+        let elapsed_ns = ns.saturating_sub(header.start_ns.load(Relaxed));
+        let since = node.open_since.load(Relaxed);
+        // Just begun: the rate is not known well enough to cut anything off.
+        if since == 0 || elapsed_ns < 100_000 || elapsed_ticks == 0 {
+            return Bounds { from_ns: 0, until_ns: u64::MAX };
+        }
+        let rate = elapsed_ns as f64 / elapsed_ticks as f64;
+        // Counted back from now: an error of the rate grows with the span's length only.
+        let at = |then: u64| ns.saturating_sub((ticks.saturating_sub(then) as f64 * rate) as u64);
+        Bounds { from_ns: at(since), until_ns: end.map_or(u64::MAX, at) }
+    }
+
+    /// Adds one interval to the node, and what lies outside of it to its parent.
+    fn attribute(&self, node: &Node, off: Off, until_ns: u64, bounds: Bounds) {
+        let whole = until_ns.saturating_sub(off.since_ns);
+        let inside = until_ns
+            .min(bounds.until_ns)
+            .saturating_sub(off.since_ns.max(bounds.from_ns))
+            .min(whole);
+        let parent = self.node(node.parent.load(Relaxed));
+        for (to, ns) in [(node, inside), (parent, whole - inside)] {
+            if ns == 0 || (core::ptr::eq(to, parent) && node.parent.load(Relaxed) == 0) {
+                continue;
+            }
+            let (sum, count) = if off.preempted {
+                (&to.preempted_ns, &to.preempted_count)
+            } else {
+                (&to.blocked_ns, &to.blocked_count)
+            };
+            add(sum, ns);
+            add(count, 1);
+        }
+    }
+
+    /// The part of the waits in which the thread was awake again, waiting for a CPU.
+    fn account_wakeups(&self, drain: &mut Drain, blocked_ns: u64) {
+        let Some(delay_ns) = drain.delays.as_ref().and_then(os::delay::Delays::read) else {
+            return;
+        };
+        // The kernel's figure holds preemption too, which has its own records.
+        let since = delay_ns.saturating_sub(drain.seen_delay_ns);
+        drain.seen_delay_ns = delay_ns;
+        add(&self.current().wakeup_ns, since.min(blocked_ns));
+    }
+
+    /// Records were lost: wall time that is neither on the CPU by the thread's clock nor in the records read.
+    fn account_lost(&self, drain: &mut Drain, lost: u64) {
+        add(&self.tree.lost_switches, lost);
+        self.session.arena.header().lost_switches.fetch_add(lost, Relaxed);
+        let lived = os::time::monotonic_ns().saturating_sub(self.tree.attached_ns.load(Relaxed));
+        let ran =
+            os::time::cpu_ns_of(drain.tid).saturating_sub(self.tree.attached_cpu_ns.load(Relaxed));
+        let pending =
+            drain.off.map_or(0, |off| os::time::monotonic_ns().saturating_sub(off.since_ns));
+        let missing = lived.saturating_sub(ran).saturating_sub(drain.known_off_ns + pending);
+        if missing > NOISE_NS {
+            drain.known_off_ns += missing;
+            let node = self.current();
+            add(&node.blocked_ns, missing);
+            node.flags.store(node.flags.load(Relaxed) | node::FLAG_CLOCK_DELTA, Relaxed);
+        }
+    }
+
+    /// The thread begins to record, with this ring.
+    pub(super) fn take_ring(&'static self, ring: Ring, tid: u32) {
+        self.set_switch_source(SwitchSource::Ring(ring.head()));
+        self.session.watch(ring.fd(), self);
+        let delays = os::delay::Delays::of_this_thread(tid);
+        let seen_delay_ns = delays.as_ref().and_then(os::delay::Delays::read).unwrap_or(0);
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        *drain = Drain { ring: Some(ring), tid, delays, seen_delay_ns, ..Drain::default() };
+    }
+
+    /// The thread ends. The ring goes after nothing looks at its head any more.
+    pub(super) fn drop_ring(&self) {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        self.account(&mut drain, None);
+        self.set_switch_source(SwitchSource::Nothing);
+        *drain = Drain::default();
+        self.tree.off_since_ns.store(0, Relaxed);
+    }
+
+    /// Closes the spans that are open still, whose guards were leaked.
+    pub(super) fn close_all(&self) {
+        for _ in 0..self.current().depth.load(Relaxed) {
+            let node = self.current();
+            let since = node.open_since.load(Relaxed);
+            self.close_and_count(node, since);
+        }
+    }
+}

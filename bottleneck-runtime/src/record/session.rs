@@ -1,0 +1,218 @@
+//! One recorded process: its file, its threads, its clock.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::arena::{Arena, FIRST_BYTES, RESERVED_BYTES};
+use super::recorder::Recorder;
+use super::thread::NameClass;
+use crate::clock::{ClockKind, counter};
+use crate::format::{ChunkKind, ENDIAN, HEADER_BYTES, MAGIC, MAJOR, MINOR};
+use crate::key::{FNV_BASIS, fnv};
+use crate::os::{self, Errno, map::FileMap};
+use crate::site::Site;
+
+/// Spans that last longer than this on average may read the thread's CPU clock, where there are no switch records.
+const LONG_SPAN_NS: u64 = 50_000;
+
+pub(super) const SEEN_KEYS: usize = 64;
+
+/// The recording of this process. Lives until the process ends.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) arena: Arena,
+    pub(crate) clock: ClockKind,
+    /// Nodes made so far.
+    pub(super) nodes: AtomicU64,
+    /// [`LONG_SPAN_NS`] in ticks.
+    pub(super) long_span_ticks: u64,
+    /// Every recorder ever made, for the background thread.
+    pub(super) recorders: Mutex<Vec<&'static Recorder>>,
+    /// Those of threads that ended.
+    pub(super) idle: Mutex<Vec<(NameClass, &'static Recorder)>>,
+    /// Hashes of the keys whose text is in the file.
+    keys: Mutex<Vec<u64>>,
+    /// The same, to be looked at without the lock: a key is at the place that its hash chooses, or was pushed out.
+    pub(super) seen_keys: [AtomicU64; SEEN_KEYS],
+    /// What wakes the background thread; -1 where it could not be had.
+    pub(super) wakeups: i32,
+}
+
+/// Where the profile goes.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The directory of the run.
+    pub(crate) directory: PathBuf,
+    /// A file that can be mapped where the directory cannot.
+    pub(crate) fallback: Option<PathBuf>,
+}
+
+impl Session {
+    /// Makes the file and its header.
+    pub(crate) fn start(place: &Place) -> Result<Self, Errno> {
+        let start_ns = os::time::monotonic_ns();
+        let pid = os::thread::pid();
+        let map = create_map(place, &format!("{pid}-{start_ns}.bneck"))?;
+        let (clock, counter_problem) = ClockKind::choose();
+        let session = Self {
+            arena: Arena::new(map),
+            clock,
+            nodes: AtomicU64::new(0),
+            long_span_ticks: calibrate(clock, LONG_SPAN_NS),
+            recorders: Mutex::default(),
+            idle: Mutex::default(),
+            keys: Mutex::default(),
+            seen_keys: [const { AtomicU64::new(0) }; SEEN_KEYS],
+            // SAFETY: takes a flag, returns a descriptor or -1.
+            wakeups: unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) },
+        };
+        session.write_header(pid, start_ns);
+        session.note_capability("counter", counter_problem.as_ref().err().map(String::as_str));
+        Site::for_each_registered(|site| session.write_site(site));
+        Ok(session)
+    }
+
+    fn write_header(&self, pid: u32, start_ns: u64) {
+        use Ordering::{Relaxed, Release};
+        let header = self.arena.header();
+        header.version.store(u32::from(MAJOR) | u32::from(MINOR) << 16, Relaxed);
+        header.endian.store(ENDIAN, Relaxed);
+        header.header_bytes.store(HEADER_BYTES as u32, Relaxed);
+        header.clock.store(self.clock as u32, Relaxed);
+        header.pid.store(pid, Relaxed);
+        header.parent_pid.store(os::thread::parent_pid(), Relaxed);
+        let boot_id = boot_id();
+        header.boot_id_high.store((boot_id >> 64) as u64, Relaxed);
+        header.boot_id_low.store(boot_id as u64, Relaxed);
+        header.build_id.store(program_hash(), Relaxed);
+        header.start_unix_ns.store(os::time::unix_ns(), Relaxed);
+        let (ticks, ns) = self.time_pair();
+        header.start_ticks.store(ticks, Relaxed);
+        header.start_ns.store(ns, Relaxed);
+        header.last_ticks.store(ticks, Relaxed);
+        header.last_ns.store(start_ns.max(ns), Relaxed);
+        header.used.store(HEADER_BYTES as u64, Relaxed);
+        // Release: pairs with a reader of the growing file, which trusts the header once the magic is there.
+        header.magic.store(u64::from_ne_bytes(MAGIC), Release);
+    }
+
+    /// Ticks and `CLOCK_MONOTONIC` of the same moment, as nearly as two reads can tell.
+    pub(super) fn time_pair(&self) -> (u64, u64) {
+        if self.clock == ClockKind::Monotonic {
+            let now = os::time::monotonic_ns();
+            return (now, now);
+        }
+        // The pair that took least time was not interrupted.
+        (0..4)
+            .map(|_| {
+                let before = counter();
+                let ns = os::time::monotonic_ns();
+                let after = counter();
+                (after.wrapping_sub(before), (before + after.wrapping_sub(before) / 2, ns))
+            })
+            .min_by_key(|&(took, _)| took)
+            .map_or((0, 0), |(_, pair)| pair)
+    }
+
+    /// Writes a site into the file. Without space its nodes stay, nameless.
+    pub(super) fn write_site(&self, site: &'static Site) {
+        let record = site.record();
+        self.arena.text_chunk(ChunkKind::Site, record.encoded_bytes(), |put| record.encode(put));
+    }
+
+    /// Writes the text of a key into the file, once.
+    pub(super) fn write_key(&self, hash: u64, text: &str) {
+        {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if keys.contains(&hash) {
+                return;
+            }
+            keys.push(hash);
+        }
+        self.arena.text_chunk(ChunkKind::Key, 8 + text.len(), |put| {
+            put(&hash.to_ne_bytes());
+            put(text.as_bytes());
+        });
+    }
+
+    /// Writes that a capability is there, or what it is missing for.
+    pub(super) fn note_capability(&self, name: &str, problem: Option<&str>) {
+        let text =
+            format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
+        self.arena.text_chunk(ChunkKind::Capability, text.len(), |put| put(text.as_bytes()));
+    }
+
+    /// Writes the newest anchor into the header.
+    pub(super) fn anchor(&self) -> (u64, u64) {
+        let (ticks, ns) = self.time_pair();
+        let header = self.arena.header();
+        header.last_ticks.store(ticks, Ordering::Relaxed);
+        header.last_ns.store(ns, Ordering::Relaxed);
+        (ticks, ns)
+    }
+}
+
+/// The run's directory, or the file that the command holds where that cannot be mapped.
+fn create_map(place: &Place, name: &str) -> Result<FileMap, Errno> {
+    let path = place.directory.join(name);
+    let mut problem = Errno(libc::ENOMEM);
+    for reserved in RESERVED_BYTES {
+        match FileMap::create(&path, FIRST_BYTES, reserved) {
+            Ok(map) => {
+                // The first process of the run has it; for the others the link is there already.
+                let _ = std::fs::hard_link(&path, place.directory.join("run.bneck"));
+                return Ok(map);
+            }
+            Err(error) => problem = error,
+        }
+        // What could not be mapped is no profile; a full disk must not be left fuller.
+        if problem != Errno(libc::EEXIST) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+    let fallback = place.fallback.as_deref().filter(|path| is_unclaimed(path)).ok_or(problem)?;
+    FileMap::adopt(fallback, FIRST_BYTES, RESERVED_BYTES[1])
+}
+
+/// Whether no process has begun to write this file.
+fn is_unclaimed(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() == 0)
+}
+
+/// `wanted_ns` in ticks. Takes 50 µs.
+fn calibrate(clock: ClockKind, wanted_ns: u64) -> u64 {
+    if clock == ClockKind::Monotonic {
+        return wanted_ns;
+    }
+    let (begin_ns, begin) = (os::time::monotonic_ns(), counter());
+    loop {
+        let (now_ns, now) = (os::time::monotonic_ns(), counter());
+        let elapsed = now_ns.saturating_sub(begin_ns);
+        if elapsed >= 50_000 {
+            return (u128::from(now.wrapping_sub(begin)) * u128::from(wanted_ns)
+                / u128::from(elapsed)) as u64;
+        }
+    }
+}
+
+/// The kernel's boot id; 0 where it is hidden.
+fn boot_id() -> u128 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).unwrap_or(0)
+}
+
+/// Tells two programs, or two builds of one, apart.
+fn program_hash() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(path) = std::env::current_exe() else {
+        return 0;
+    };
+    let mut hash = fnv(FNV_BASIS, path.as_os_str().as_encoded_bytes());
+    if let Ok(file) = std::fs::metadata(&path) {
+        for number in [file.len().cast_signed(), file.mtime(), file.mtime_nsec()] {
+            hash = fnv(hash, &number.to_ne_bytes());
+        }
+    }
+    hash
+}

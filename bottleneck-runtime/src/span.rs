@@ -1,0 +1,193 @@
+//! Spans: opened by a call, closed by dropping its guard. The hot path; see `record::recorder` for what it must never do.
+
+use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::format::Node;
+use crate::key::Key;
+use crate::record::recorder::{Recorder, add, add_f64};
+use crate::record::{process, thread};
+use crate::site::{Owner, Site};
+use crate::work::Work;
+
+/// An open span. Dropping it closes the span; it cannot leave its thread.
+#[must_use = "a span lasts until its guard is dropped: `let _span = span!(..);`"]
+#[derive(Debug)]
+pub struct SpanGuard {
+    /// Null where nothing is recorded. Two words, so that a guard travels in registers.
+    node: *const Node,
+    start: u64,
+}
+
+/// What a call says of itself: evaluated while recording only.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// The class of call.
+    pub key: Option<Key<'a>>,
+    /// Operations; 0 or NaN for none declared.
+    pub flops: f64,
+    /// Compulsory bytes; 0 or NaN for none declared.
+    pub bytes: f64,
+}
+
+impl SpanGuard {
+    pub(crate) const INERT: Self = Self { node: ptr::null(), start: 0 };
+
+    #[inline(always)]
+    pub(crate) fn new(node: &Node, start: u64) -> Self {
+        Self { node, start }
+    }
+
+    /// The node and the first tick of an open span; the caller closes it in the guard's place.
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> Option<(&'static Node, u64)> {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: null, or a node of a mapping that stays for good.
+        unsafe { this.node.as_ref() }.map(|node| (node, this.start))
+    }
+}
+
+/// Opens a span.
+#[inline]
+pub fn enter(site: &'static Site) -> SpanGuard {
+    if cfg!(bottleneck_disabled) || process::is_off() {
+        return SpanGuard::INERT;
+    }
+    open(site, None)
+}
+
+/// Opens a span of a method. `owner` names the type; it is called at the site's first use only.
+#[inline]
+pub fn enter_method(site: &'static Site, owner: fn() -> &'static str) -> SpanGuard {
+    if cfg!(bottleneck_disabled) || process::is_off() {
+        return SpanGuard::INERT;
+    }
+    open(site, Some(owner))
+}
+
+/// Opens a span of a call with a key or declared work. `call` runs while recording only.
+#[inline]
+pub fn enter_with<'a>(
+    site: &'static Site,
+    owner: Option<fn() -> &'static str>,
+    call: impl FnOnce() -> Call<'a>,
+) -> SpanGuard {
+    if cfg!(bottleneck_disabled) || process::is_off() {
+        return SpanGuard::INERT;
+    }
+    let Some(recorder) = thread::attached().or_else(thread::attach) else {
+        return SpanGuard::INERT;
+    };
+    let call = call();
+    let guard = recorder.open(site, owner, known_key(recorder, call.key.as_ref()));
+    // SAFETY: null, or a node of a mapping that stays for good.
+    if let Some(node) = unsafe { guard.node.as_ref() } {
+        declare(node, call.flops, call.bytes, None);
+    }
+    guard
+}
+
+/// Adds work to the innermost open span of this thread: for what is known only inside of a function.
+///
+/// Without a span, or while nothing is recorded, it does nothing.
+#[inline]
+pub fn work(work: Work) {
+    if cfg!(bottleneck_disabled) || process::is_off() {
+        return;
+    }
+    if let Some(recorder) = thread::attached() {
+        declare(recorder.current(), work.flops, work.bytes, Some(work.dtype as u32));
+    }
+}
+
+/// Out of line, as `close` is: an annotated function holds two calls and nothing else.
+#[inline(never)]
+pub(crate) fn open(site: &'static Site, owner: Owner) -> SpanGuard {
+    match thread::attached() {
+        Some(recorder) => recorder.open(site, owner, None),
+        None => open_first(site, owner),
+    }
+}
+
+/// The first span of a thread.
+#[cold]
+#[inline(never)]
+fn open_first(site: &'static Site, owner: Owner) -> SpanGuard {
+    match thread::attach() {
+        Some(recorder) => recorder.open(site, owner, None),
+        None => SpanGuard::INERT,
+    }
+}
+
+impl Drop for SpanGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: null, or a node of a mapping that stays for good.
+        if let Some(node) = unsafe { self.node.as_ref() } {
+            close(node, self.start);
+        }
+    }
+}
+
+/// Closes a span. Out of line: one copy of it serves every annotated function.
+#[inline(never)]
+pub(crate) fn close(node: &Node, start: u64) {
+    // Not by way of the thread-local variable, whose address costs a call in position-independent code. In a forked child
+    // the node is zeros; at the very end of a thread the recorder finds the span closed.
+    // SAFETY: null, or the address of a recorder, which is never freed.
+    if let Some(recorder) = unsafe { (node.own_recorder.load(Relaxed) as *const Recorder).as_ref() }
+    {
+        recorder.close_and_count(node, start);
+    }
+}
+
+/// The hash of a key, whose text is written into the profile at first sight.
+#[inline]
+pub(crate) fn known_key(recorder: &Recorder, key: Option<&Key<'_>>) -> Option<u64> {
+    let key = key?;
+    recorder.see_key(key);
+    Some(key.hash())
+}
+
+/// Adds declared work to a node.
+#[inline]
+pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u32>) {
+    // NaN, infinite and negative amounts are no declarations; one of them must not spoil the sum of all.
+    let flops = if flops.is_finite() { flops.max(0.0) } else { 0.0 };
+    let bytes = if bytes.is_finite() { bytes.max(0.0) } else { 0.0 };
+    if flops == 0.0 && bytes == 0.0 {
+        return;
+    }
+    add_f64(&node.flops, flops);
+    add_f64(&node.bytes, bytes);
+    add(&node.work_count, 1);
+    if let Some(dtype) = dtype {
+        node.work_dtype.store(dtype + 1, Relaxed);
+    }
+}
+
+/// Opens a span for the rest of the block: `let _span = span!("layer");`, with a class of call
+/// `span!("forward", key = phase)`.
+#[macro_export]
+macro_rules! span {
+    ($name:expr $(, key = $key:expr)? $(,)?) => {{
+        static SITE: $crate::__private::Site = $crate::__private::Site::new(
+            $name,
+            ::core::module_path!(),
+            "",
+            ::core::file!(),
+            ::core::line!(),
+            ::core::column!(),
+            $crate::__private::SiteOptions::DEFAULT,
+        );
+        $crate::span!(@enter SITE $(, $key)?)
+    }};
+    (@enter $site:ident) => { $crate::__private::enter(&$site) };
+    (@enter $site:ident, $key:expr) => {
+        $crate::__private::enter_with(&$site, ::core::option::Option::None, || $crate::__private::Call {
+            key: ::core::option::Option::Some($crate::__private::key($key)),
+            flops: 0.0,
+            bytes: 0.0,
+        })
+    };
+}

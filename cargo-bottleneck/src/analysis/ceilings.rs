@@ -1,0 +1,113 @@
+//! What the machine can do at most, as the analysis needs it: plain numbers with their spread.
+
+use crate::profile::{Dtype, Profile};
+
+/// The least, the middle and the greatest of several measurements of one thing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The least.
+    pub min: f64,
+    /// The median.
+    pub median: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Range {
+    /// Something that is known from one number.
+    pub fn exactly(value: f64) -> Self {
+        Self { min: value, median: value, max: value }
+    }
+
+    /// `amount` as a share of this ceiling: the least share, against the highest ceiling, first. `None` unless the
+    /// ceiling is a positive number.
+    pub(super) fn share_of(self, amount: f64) -> Option<Self> {
+        let is_usable = self.min > 0.0
+            && self.min <= self.median
+            && self.median <= self.max
+            && self.max.is_finite();
+        is_usable.then(|| Self {
+            min: amount / self.max,
+            median: amount / self.median,
+            max: amount / self.min,
+        })
+    }
+
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        Self { min: self.min * factor, median: self.median * factor, max: self.max * factor }
+    }
+}
+
+/// The peak of one arithmetic unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peak {
+    /// Type of its operands.
+    pub dtype: Dtype,
+    /// Its name for people: `AVX-512 FMA`, `scalar FMA`.
+    pub unit: String,
+    /// Lanes; 1 for a scalar unit.
+    pub lanes: u32,
+    /// Operations per second, of all [`Ceilings::threads`] together.
+    pub rate: Range,
+}
+
+/// Ceilings measured on the machine that the program ran on. Each is that of `threads` threads together, measured with
+/// as many threads as declare work in the run ([`working_threads`]).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ceilings {
+    /// Bytes per second read from DRAM.
+    pub dram_read: Option<Range>,
+    /// Bytes per second read from the innermost cache that a working set of weights can live in.
+    pub cache_read: Option<Range>,
+    /// Peaks, in any order.
+    pub peaks: Vec<Peak>,
+    /// Threads that the ceilings hold for; `None` counts as 1.
+    pub threads: Option<u32>,
+    /// How and when they were measured, for people.
+    pub measured: String,
+}
+
+impl Ceilings {
+    fn per_thread(&self, range: Range) -> Range {
+        range.scaled(1.0 / f64::from(self.threads.unwrap_or(1).max(1)))
+    }
+
+    /// DRAM bandwidth of one thread among `threads`.
+    pub(super) fn dram(&self) -> Option<Range> {
+        self.dram_read.map(|range| self.per_thread(range))
+    }
+
+    /// Cache bandwidth of one thread among `threads`.
+    pub(super) fn cache(&self) -> Option<Range> {
+        self.cache_read.map(|range| self.per_thread(range))
+    }
+
+    /// The peak to judge operations of `dtype` by, for one thread among `threads`: its own widest unit, else that of f32,
+    /// which stands in for it.
+    pub(super) fn widest(&self, dtype: Dtype) -> Option<(&Peak, Range)> {
+        let widest = |dtype| {
+            self.peaks.iter().filter(move |peak| peak.dtype == dtype).max_by(|a, b| by_median(a, b))
+        };
+        let peak = widest(dtype).or_else(|| widest(Dtype::F32))?;
+        Some((peak, self.per_thread(peak.rate)))
+    }
+
+    /// The scalar peak of the same type as `widest`, for one thread.
+    pub(super) fn scalar(&self, dtype: Dtype) -> Option<Range> {
+        let peak = self.peaks.iter().find(|peak| peak.dtype == dtype && peak.lanes <= 1)?;
+        Some(self.per_thread(peak.rate))
+    }
+}
+
+fn by_median(a: &Peak, b: &Peak) -> std::cmp::Ordering {
+    a.rate.median.total_cmp(&b.rate.median)
+}
+
+/// Threads of the program that declare work, at least 1: measure ceilings with so many.
+pub fn working_threads(profile: &Profile) -> u32 {
+    let works = |range: std::ops::Range<usize>| {
+        profile.spans.values()[range].iter().any(|path| path.work.is_some())
+    };
+    let n = profile.program_threads().filter(|(_, thread)| works(thread.spans.clone())).count();
+    u32::try_from(n).unwrap_or(u32::MAX).max(1)
+}

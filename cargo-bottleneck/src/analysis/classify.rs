@@ -1,0 +1,215 @@
+//! The kind of every part of every path's self time.
+//!
+//! A path that declares work or asserts a kind says something about itself and about everything inside it that says nothing:
+//! that is its *region*. On-CPU time has the kind of its region, by the roofline or by the assertion; without a region it
+//! is `other`. Preemption is scheduling. Waits are `other`, since only their amount is recorded, unless the region asserts a
+//! kind. An assertion outranks the roofline, and loses confidence where the roofline contradicts it.
+
+use crate::kind::Kind;
+use crate::profile::{Profile, SpanIdx, Work};
+use crate::report::model::Confidence;
+
+use super::ceilings::Ceilings;
+use super::roofline::{Abstained, Point, Says, Subkind, judge};
+use super::{Column, SelfTime};
+
+/// Why a path's on-CPU time has the kind that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Declared work, measured against the ceilings.
+    Roofline,
+    /// The author says so.
+    Asserted,
+    /// Declared work does not tell.
+    Abstained(Abstained),
+    /// Nothing is declared.
+    Undeclared,
+}
+
+/// What is known of one path's self time.
+#[derive(Clone, Copy, Debug)]
+pub struct Classified {
+    /// Kind of the on-CPU part.
+    pub on_cpu: Kind,
+    /// Kind of the blocked part. The preempted part is always scheduling.
+    pub waits: Kind,
+    /// What of `on_cpu` it is.
+    pub subkind: Option<Subkind>,
+    /// How sure `on_cpu` is.
+    pub confidence: Confidence,
+    /// Why.
+    pub reason: Reason,
+    /// The path that says it: this one, or one around it.
+    pub owner: SpanIdx,
+}
+
+/// The region of a path that declares work.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    /// What it declares.
+    pub work: Work,
+    /// Its on-CPU time, in ns.
+    pub on_cpu_ns: u64,
+    /// Its waits, in ns.
+    pub blocked_ns: u64,
+    /// Where it lies under the roofline; `None` without ceilings or time.
+    pub point: Option<Point>,
+    /// What the roofline says of it.
+    pub says: Says,
+    /// How sure that is.
+    pub confidence: Confidence,
+}
+
+/// Kinds and regions of all paths.
+#[derive(Clone, Debug)]
+pub struct Classification {
+    /// By path.
+    pub spans: Column<SpanIdx, Classified>,
+    /// By path: `None` for one that declares no work.
+    pub regions: Column<SpanIdx, Option<Region>>,
+}
+
+/// Classifies every path. Without `ceilings` declared work says nothing.
+pub fn classify(
+    profile: &Profile,
+    times: &Column<SpanIdx, SelfTime>,
+    ceilings: Option<&Ceilings>,
+) -> Classification {
+    let asserted = |span: SpanIdx| profile.sites[profile.spans[span].site].asserted;
+    let mut owners: Column<SpanIdx, Option<SpanIdx>> = Column::filled(profile.spans.len(), None);
+    let mut in_region: Column<SpanIdx, (u64, u64)> = Column::filled(profile.spans.len(), (0, 0));
+    for (span, path) in profile.spans.iter() {
+        let says_something = path.work.is_some() || asserted(span).is_some();
+        owners[span] =
+            if says_something { Some(span) } else { path.parent.and_then(|parent| owners[parent]) };
+        if let Some(owner) = owners[span] {
+            in_region[owner].0 += times[span].on_cpu_ns;
+            in_region[owner].1 += times[span].blocked_ns;
+        }
+    }
+    let regions: Column<SpanIdx, Option<Region>> = profile
+        .spans
+        .iter()
+        .map(|(span, path)| Some(region(path.work?, in_region[span], ceilings)))
+        .collect();
+    let classified = profile.spans.indices().map(|span| {
+        let owner = owners[span].unwrap_or(span);
+        of_owner(owner, asserted(owner), regions[owner].as_ref())
+    });
+    Classification { spans: classified.collect(), regions }
+}
+
+fn region(work: Work, (on_cpu_ns, blocked_ns): (u64, u64), ceilings: Option<&Ceilings>) -> Region {
+    let most_ns = on_cpu_ns.saturating_add(blocked_ns);
+    let point = ceilings.and_then(|ceilings| Point::new(work, on_cpu_ns, most_ns, ceilings));
+    let (says, confidence) = match &point {
+        Some(point) => {
+            let (_, says, confidence) = judge(point);
+            (says, confidence)
+        }
+        None => (Says::Nothing(Abstained::NoCeiling), Confidence::Weak),
+    };
+    Region { work, on_cpu_ns, blocked_ns, point, says, confidence }
+}
+
+fn of_owner(owner: SpanIdx, asserted: Option<Kind>, region: Option<&Region>) -> Classified {
+    let says = region.map(|region| region.says);
+    if let Some(kind) = asserted {
+        let confidence = match says {
+            Some(Says::Bound(measured, _)) if measured == kind => Confidence::Strong,
+            Some(Says::Bound(..)) => Confidence::Weak,
+            Some(Says::Nothing(_)) | None => Confidence::Moderate,
+        };
+        let subkind = match says {
+            Some(Says::Bound(measured, subkind)) if measured == kind => subkind,
+            _ => Subkind::Asserted,
+        };
+        return Classified {
+            on_cpu: kind,
+            waits: kind,
+            subkind: Some(subkind),
+            confidence,
+            reason: Reason::Asserted,
+            owner,
+        };
+    }
+    let nothing = |reason| Classified {
+        on_cpu: Kind::Other,
+        waits: Kind::Other,
+        subkind: None,
+        confidence: Confidence::Weak,
+        reason,
+        owner,
+    };
+    match says {
+        Some(Says::Bound(kind, subkind)) => Classified {
+            on_cpu: kind,
+            subkind: Some(subkind),
+            confidence: region.map_or(Confidence::Weak, |region| region.confidence),
+            ..nothing(Reason::Roofline)
+        },
+        Some(Says::Nothing(why)) => nothing(Reason::Abstained(why)),
+        None => nothing(Reason::Undeclared),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::attribution::attribute;
+    use crate::analysis::ceilings::Range;
+    use crate::profile::Dtype;
+    use crate::profile::builder::ProfileBuilder;
+
+    const MS: u64 = 1_000_000;
+
+    fn ceilings() -> Ceilings {
+        Ceilings { dram_read: Some(Range::exactly(20e9)), threads: Some(1), ..Ceilings::default() }
+    }
+
+    #[track_caller]
+    fn check(builder: &ProfileBuilder, expected: &[(Kind, Kind, Reason)]) {
+        let profile = builder.build();
+        let found = classify(&profile, &attribute(&profile), Some(&ceilings()));
+        let found: Vec<_> =
+            found.spans.values().iter().map(|it| (it.on_cpu, it.waits, it.reason)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_region_is_a_declaring_path_with_what_says_nothing_inside_it() {
+        // main  |--main---------------------------|   says nothing
+        //         |--gemv-------------------|         1.8 GB in a region of 100: 18 of 20 GB/s
+        //            |-dot-|  |-sub-|                 dot is of the region; sub declares 0.1 GB in 40: far
+        let builder = ProfileBuilder::new(200 * MS).span("main", 0..200 * MS, |main| {
+            main.span("gemv", 0..140 * MS, |gemv| {
+                gemv.work(0.0, 1.8e9, Dtype::F32);
+                gemv.span("dot", 0..50 * MS, |_| ());
+                gemv.span("sub", 50 * MS..90 * MS, |sub| {
+                    sub.work(0.0, 0.1e9, Dtype::F32);
+                });
+            });
+        });
+        check(
+            &builder,
+            &[
+                (Kind::Other, Kind::Other, Reason::Undeclared),
+                (Kind::Memory, Kind::Other, Reason::Roofline),
+                (Kind::Memory, Kind::Other, Reason::Roofline),
+                (Kind::Other, Kind::Other, Reason::Abstained(Abstained::BothFar)),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_assertion_colors_its_waits_too_and_outranks_the_roofline() {
+        let builder = ProfileBuilder::new(200 * MS).span("load", 0..100 * MS, |load| {
+            load.asserted(Kind::Io).blocked(50 * MS).work(0.0, 0.9e9, Dtype::F32);
+            load.span("read", 0..10 * MS, |_| ());
+        });
+        check(
+            &builder,
+            &[(Kind::Io, Kind::Io, Reason::Asserted), (Kind::Io, Kind::Io, Reason::Asserted)],
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Test kit: the report of a small transformer, and a machine to judge it by.
+
+use super::{Analysis, Ceilings, Context, Peak, Range, analyze, summarize};
+use crate::profile::builder::{ProfileBuilder, SpanBuilder};
+use crate::profile::{Dtype, Profile};
+use crate::report::model::{Exit, Frame, MachineView, Summary};
+
+pub(crate) const MS: u64 = 1_000_000;
+
+/// DRAM 20 GB/s, cache 100 GB/s, f32 100 GFLOP/s.
+pub(crate) fn context() -> Context {
+    let ceilings = Ceilings {
+        dram_read: Some(Range::exactly(20e9)),
+        cache_read: Some(Range::exactly(100e9)),
+        peaks: vec![Peak {
+            dtype: Dtype::F32,
+            unit: "FMA".into(),
+            lanes: 8,
+            rate: Range::exactly(100e9),
+        }],
+        threads: Some(1),
+        measured: "in a test".into(),
+    };
+    Context {
+        program: "app".into(),
+        command: vec!["target/bottleneck/app".into(), "--tokens".into(), "64".into()],
+        exit: Exit { code: Some(0), signal: None },
+        machine: MachineView { cores: Some(2), ..MachineView::default() },
+        ceilings: Ok(ceilings),
+        warnings: Vec::new(),
+    }
+}
+
+pub(crate) fn report(builder: &ProfileBuilder, context: &Context) -> (Summary, Frame) {
+    let profile: Profile = builder.build();
+    let analysis: Analysis = analyze(&profile, context);
+    summarize(&profile, &analysis, context)
+}
+
+/// Declares `ms` of streaming at 18 of 20 GB/s.
+pub(crate) fn streams(span: &mut SpanBuilder, ms: u64) {
+    span.work(0.1 * 18e6 * ms as f64, 18e6 * ms as f64, Dtype::F32);
+}
+
+/// Declares `ms` of arithmetic at 80 of 100 GFLOP/s.
+pub(crate) fn computes(span: &mut SpanBuilder, ms: u64) {
+    span.work(80e6 * ms as f64, 1e6 * ms as f64, Dtype::F32);
+}
+
+/// A transformer in small: `prefill_ms` of arithmetic, `decode_ms` of streaming, both through one function.
+pub(crate) fn two_phases(prefill_ms: u64, decode_ms: u64) -> ProfileBuilder {
+    let end = prefill_ms + decode_ms;
+    ProfileBuilder::new((end + 10) * MS).span("generate", 0..(end + 2) * MS, |generate| {
+        generate.keyed("forward", Some("prefill"), 0..prefill_ms * MS, |forward| {
+            forward.span("matmul", 0..prefill_ms * MS, |matmul| computes(matmul, prefill_ms));
+        });
+        generate.keyed("forward", Some("decode"), prefill_ms * MS..end * MS, |forward| {
+            forward.span("matmul", 0..decode_ms * MS, |matmul| streams(matmul, decode_ms));
+        });
+    })
+}

@@ -1,0 +1,118 @@
+//! What following the advice would be worth, end to end, and the bound that no advice can exceed.
+//!
+//! A finding holds the share `s` of the time in flight. Were it free, the whole would be `1 / (1 - s)` times as fast
+//! (Amdahl): the *bound*. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
+//! above the bound because `r >= 0`. Where `r` would be a guess there is no gain, only the bound. `f` and `b` are the shares
+//! of the peak and of the DRAM bandwidth that the finding reaches (medians):
+//!
+//! | advice | `r` | holds if |
+//! |---|---|---|
+//! | halve the bytes (memory, bandwidth) | `max(1/2, f)` | the bandwidth in use stays; the arithmetic is not faster than its peak |
+//! | use the vector units (compute, scalar) | `max(f / 0.5, b)` | half of the peak is reached, and no more than the DRAM bandwidth is needed |
+//! | come closer to the peak (compute, vector) | `f / 0.9` | nine tenths of the peak are reached |
+//!
+//! Halving the bytes of `i8` operands is not possible in general: no gain. With spans on several threads a share of thread
+//! time is not one of wall time: neither gain nor bound.
+
+use crate::profile::Dtype;
+
+use super::roofline::{Point, Subkind};
+
+/// Gains below this are not worth a number.
+const LEAST: f64 = 1.03;
+
+/// A speed-up of the whole and its bound; each is rounded down to two digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gain {
+    /// `None` where it cannot be estimated or is below 1.03.
+    pub gain: Option<f64>,
+    /// `None` where the finding is everything there is, so that there is no bound.
+    pub bound: Option<f64>,
+}
+
+impl Gain {
+    /// The gain for a finding with this share of the time in flight.
+    pub fn of(share: f64, subkind: Subkind, dtype: Option<Dtype>, point: Option<&Point>) -> Self {
+        let share = share.clamp(0.0, 1.0);
+        let left = point.and_then(|point| part_left(subkind, dtype, point));
+        let gain = left.map(|left| two_digits(1.0 / (1.0 - share + share * left.clamp(0.0, 1.0))));
+        let bound = (share < 0.999).then(|| two_digits(1.0 / (1.0 - share)));
+        Self { gain: gain.filter(|&gain| gain >= LEAST && gain.is_finite()), bound }
+    }
+}
+
+/// The part of a finding's time that is left after the advice; `None` where it would be a guess.
+fn part_left(subkind: Subkind, dtype: Option<Dtype>, point: &Point) -> Option<f64> {
+    let f = point.arithmetic.map(|f| f.median);
+    let b = point.bandwidth.map(|b| b.median);
+    match subkind {
+        Subkind::Bandwidth if dtype == Some(Dtype::I8) => None,
+        Subkind::Bandwidth => Some(f.unwrap_or(0.0).max(0.5)),
+        Subkind::Scalar => Some((f? / 0.5).max(b.unwrap_or(0.0))),
+        Subkind::Vector => Some(f? / 0.9),
+        Subkind::Cache | Subkind::Oversubscribed | Subkind::Asserted => None,
+    }
+}
+
+/// Down, so that neither number promises more than was computed.
+fn two_digits(value: f64) -> f64 {
+    // A hair more than the number itself, so that 1.2 does not become 1.19.
+    (value * 100.0 + 1e-9).floor() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::ceilings::Range;
+    use proptest::prelude::*;
+
+    fn point(f: f64, b: f64) -> Point {
+        Point {
+            arithmetic: Some(Range::exactly(f)),
+            bandwidth: Some(Range::exactly(b)),
+            ..Point::default()
+        }
+    }
+
+    #[test]
+    fn halving_the_bytes_of_a_third_of_the_time() {
+        let gain = Gain::of(0.351, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.1, 0.9)));
+        assert_eq!((gain.gain, gain.bound), (Some(1.21), Some(1.54)));
+    }
+
+    #[test]
+    fn arithmetic_limits_what_fewer_bytes_are_worth() {
+        let gain = Gain::of(0.5, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.8, 0.9)));
+        assert_eq!(gain.gain, Some(1.11));
+    }
+
+    #[test]
+    fn what_would_be_a_guess_has_only_a_bound() {
+        let gain = Gain::of(0.5, Subkind::Oversubscribed, None, None);
+        assert_eq!((gain.gain, gain.bound), (None, Some(2.0)));
+        assert_eq!(
+            Gain::of(0.5, Subkind::Bandwidth, Some(Dtype::I8), Some(&point(0.1, 0.9))).gain,
+            None
+        );
+    }
+
+    #[test]
+    fn a_finding_that_is_everything_has_no_bound() {
+        let gain = Gain::of(1.0, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.1, 0.9)));
+        assert_eq!((gain.gain, gain.bound), (Some(2.0), None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0_usize..6) {
+            let subkinds = [Subkind::Bandwidth, Subkind::Cache, Subkind::Vector, Subkind::Scalar, Subkind::Oversubscribed, Subkind::Asserted];
+            let gain = Gain::of(share, subkinds[which], Some(Dtype::F32), Some(&point(f, b)));
+            if let Some(value) = gain.gain {
+                prop_assert!(value >= LEAST);
+                prop_assert!(gain.bound.is_none_or(|bound| value <= bound));
+                // Two digits.
+                prop_assert!((value * 100.0 - (value * 100.0).round()).abs() < 1e-6);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The judgement of a scope (the program, or a phase): the largest kind, or why there is none.
+//!
+//! [`RULES`] is the table; the first row that holds decides. What no evidence explains is `other`, and a kind is named only
+//! where it exceeds that; where the unexplained rest could still make another kind the largest, the verdict is weak.
+
+use crate::kind::Kind;
+use crate::number::percent;
+use crate::profile::{OffCpuSource, SpanIdx};
+use crate::report::model::{Confidence, Verdict, VerdictKind};
+
+use super::finding::{Facts, Finding, Part, find};
+use super::kinds::ByKind;
+use super::wording;
+
+/// Kinds within so many points of each other are about as large.
+const MIXED: f64 = 0.05;
+
+/// The shares that a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Situation {
+    /// Spans were recorded at all.
+    pub has_spans: bool,
+    /// There is time in flight.
+    pub has_time: bool,
+    /// Share of the largest kind that says something.
+    pub first: f64,
+    /// Share of the next one.
+    pub second: f64,
+    /// Share that nothing explains.
+    pub other: f64,
+}
+
+/// What a rule decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing was recorded.
+    Unrecorded,
+    /// Nothing was in flight.
+    Idle,
+    /// Most of the time is unexplained.
+    Unexplained,
+    /// Two kinds are about as large.
+    Mixed,
+    /// The largest kind, which the unexplained rest could overturn.
+    Leads,
+    /// The largest kind.
+    Largest,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Rule {
+    when: fn(&Situation) -> bool,
+    says: Decision,
+}
+
+/// The rules, from the first to try to the last; the last always holds.
+pub static RULES: &[Rule] = &[
+    Rule { when: |s| !s.has_spans, says: Decision::Unrecorded },
+    Rule { when: |s| !s.has_time, says: Decision::Idle },
+    Rule { when: |s| s.other > s.first - MIXED, says: Decision::Unexplained },
+    Rule { when: |s| s.first - s.second < MIXED, says: Decision::Mixed },
+    Rule { when: |s| s.second + s.other > s.first, says: Decision::Leads },
+    Rule { when: |_| true, says: Decision::Largest },
+];
+
+/// Applies the table.
+pub fn decide(situation: &Situation) -> Decision {
+    RULES.iter().find(|rule| (rule.when)(situation)).map_or(Decision::Unexplained, |rule| rule.says)
+}
+
+/// Sums the kinds of the paths in `scope`.
+pub(super) fn kinds_of(facts: &Facts<'_>, scope: &[SpanIdx]) -> ByKind {
+    let mut res = ByKind::default();
+    for &span in scope {
+        res += kinds_of_self(facts, span);
+    }
+    res
+}
+
+/// The kinds of one path's self time.
+pub(super) fn kinds_of_self(facts: &Facts<'_>, span: SpanIdx) -> ByKind {
+    let (time, class) = (facts.times[span], facts.classes.spans[span]);
+    let mut res = ByKind::default();
+    res.add(class.on_cpu, time.on_cpu_ns);
+    res.add(class.waits, time.blocked_ns);
+    res.add(Kind::Scheduling, time.preempted_ns);
+    res
+}
+
+/// Judges the paths in `scope`; `of` says what its shares are shares of.
+pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
+    let kinds = kinds_of(facts, scope);
+    let findings = find(facts, scope);
+    let ranked = kinds.ranked();
+    let (first, second) = (ranked[0].0, ranked[1].0);
+    let situation = Situation {
+        has_spans: !facts.profile.spans.is_empty(),
+        has_time: kinds.total() > 0,
+        first: kinds.share(first),
+        second: kinds.share(second),
+        other: kinds.share(Kind::Other),
+    };
+    let top_of = |kind: Kind| findings.iter().find(|finding| finding.kind == kind);
+    let mut verdict = Verdict {
+        kind: VerdictKind::Inconclusive,
+        subkind: None,
+        share: situation.first,
+        of: of.to_owned(),
+        confidence: Confidence::Weak,
+        span: None,
+        site: None,
+        headline: String::new(),
+        next: String::new(),
+        gain: None,
+        bound: None,
+        evidence: Vec::new(),
+        not_seen: Vec::new(),
+    };
+    match decide(&situation) {
+        Decision::Unrecorded => {
+            "INCONCLUSIVE: no span was recorded".clone_into(&mut verdict.headline);
+            "put #[bottleneck] on the functions that do the work, and run again"
+                .clone_into(&mut verdict.next);
+        }
+        Decision::Idle => {
+            verdict.kind = VerdictKind::None;
+            verdict.confidence = Confidence::Strong;
+            "NO BOTTLENECK: nothing was in flight".clone_into(&mut verdict.headline);
+            "send requests while recording".clone_into(&mut verdict.next);
+        }
+        Decision::Unexplained => {
+            verdict.share = situation.other.max(situation.first);
+            if let Some(unexplained) = top_of(Kind::Other) {
+                verdict.start_at(facts, unexplained);
+                verdict.headline = unexplained_headline(facts, unexplained, situation.other, of);
+            }
+        }
+        Decision::Mixed => {
+            verdict.kind = VerdictKind::Mixed;
+            verdict.headline = format!(
+                "MIXED: {} {}, {} {} of the {of}",
+                first.word(),
+                percent(situation.first),
+                second.word(),
+                percent(situation.second)
+            );
+            if let Some(top) = top_of(first) {
+                verdict.start_at(facts, top);
+            }
+            if let Some(other_half) = top_of(second) {
+                verdict.evidence.extend(other_half.evidence(facts));
+            }
+        }
+        decision @ (Decision::Leads | Decision::Largest) => {
+            verdict.kind = verdict_kind(first);
+            if let Some(top) = top_of(first) {
+                verdict.start_at(facts, top);
+                let cause = wording::advice(first, top.subkind).map_or("", |advice| advice.cause);
+                verdict.headline = format!(
+                    "{}-bound: {} of the {of} {cause}",
+                    first.word().to_uppercase(),
+                    percent(situation.first)
+                );
+            }
+            if decision == Decision::Leads {
+                verdict.confidence = Confidence::Weak;
+                verdict.not_seen.push(format!(
+                    "the kind of {} of the time, which could make another kind the largest",
+                    percent(situation.other)
+                ));
+            }
+        }
+    }
+    verdict.confidence = verdict.confidence.min(most_confidence(facts, scope, verdict.kind));
+    verdict.not_seen.extend(not_seen(facts, &findings, verdict.kind));
+    verdict
+}
+
+impl Verdict {
+    fn start_at(&mut self, facts: &Facts<'_>, finding: &Finding) {
+        let label = &facts.labels[finding.lead];
+        let gain = finding.gain(facts);
+        self.subkind = finding.subkind.map(|subkind| subkind.word().to_owned());
+        self.confidence = finding.confidence(facts);
+        self.span = Some(label.id.clone());
+        self.site = Some(label.site.clone()).filter(|site| !site.is_empty());
+        self.next = finding.next(facts);
+        (self.gain, self.bound) = (gain.gain, gain.bound);
+        self.evidence = finding.evidence(facts);
+        self.not_seen = finding.not_seen(facts);
+    }
+}
+
+fn verdict_kind(kind: Kind) -> VerdictKind {
+    match kind {
+        Kind::Memory => VerdictKind::Memory,
+        Kind::Compute => VerdictKind::Compute,
+        Kind::Io => VerdictKind::Io,
+        Kind::Scheduling => VerdictKind::Scheduling,
+        Kind::Other => VerdictKind::Inconclusive,
+    }
+}
+
+fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &str) -> String {
+    let what = match finding.part {
+        Part::Waits => "waits of unknown cause",
+        Part::OnCpu | Part::Preempted => "on the CPU without evidence of what limits it",
+    };
+    format!(
+        "INCONCLUSIVE: {} of the {of} is unexplained, most of it {what}: {}",
+        percent(other),
+        finding.in_words(facts)
+    )
+}
+
+/// How sure a verdict can be at most.
+fn most_confidence(facts: &Facts<'_>, scope: &[SpanIdx], kind: VerdictKind) -> Confidence {
+    if kind == VerdictKind::None {
+        return Confidence::Strong;
+    }
+    if facts.profile.is_uncalibrated {
+        return Confidence::Weak;
+    }
+    let is_exact = |&span: &SpanIdx| {
+        facts.profile.threads[facts.profile.spans[span].thread].source == OffCpuSource::Switches
+    };
+    // Blame between threads is not sampled; without switch records on-CPU time is a difference of clocks, or a guess.
+    if facts.is_exact && scope.iter().all(is_exact) {
+        Confidence::Strong
+    } else {
+        Confidence::Moderate
+    }
+}
+
+fn not_seen(facts: &Facts<'_>, findings: &[Finding], kind: VerdictKind) -> Vec<String> {
+    let mut res = Vec::new();
+    if matches!(kind, VerdictKind::Memory | VerdictKind::Compute | VerdictKind::Mixed) {
+        res.push("cache misses, instructions per cycle: hardware counters are not read".to_owned());
+    }
+    let waits: f64 = findings
+        .iter()
+        .filter(|finding| finding.kind == Kind::Other && finding.part == Part::Waits)
+        .map(|it| it.share)
+        .sum();
+    if waits >= MIXED && kind != VerdictKind::Inconclusive {
+        res.push(format!("the cause of waits ({} of the time)", percent(waits)));
+    }
+    if !facts.is_exact {
+        res.push("which thread held up which: blame between threads is not sampled".to_owned());
+    }
+    res
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(first: f64, second: f64, other: f64, expected: Decision) {
+        let situation = Situation { has_spans: true, has_time: true, first, second, other };
+        assert_eq!(decide(&situation), expected);
+    }
+
+    #[test]
+    fn every_row_has_its_case() {
+        let nothing =
+            Situation { has_spans: false, has_time: false, first: 0.0, second: 0.0, other: 0.0 };
+        assert_eq!(decide(&nothing), Decision::Unrecorded);
+        assert_eq!(decide(&Situation { has_spans: true, ..nothing }), Decision::Idle);
+        check(0.0, 0.0, 1.0, Decision::Unexplained);
+        check(0.48, 0.05, 0.47, Decision::Unexplained);
+        check(0.47, 0.44, 0.09, Decision::Mixed);
+        check(0.45, 0.35, 0.2, Decision::Leads);
+        check(0.7, 0.2, 0.1, Decision::Largest);
+        assert_eq!(RULES.len(), 6);
+    }
+}

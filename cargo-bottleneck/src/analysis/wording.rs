@@ -1,0 +1,272 @@
+//! The sentences of a verdict: what the time goes to, what to do about it, and what would settle an open question.
+//!
+//! One row per kind and sub-kind. Sentences are imperative and never hedge: how sure they are is the confidence's to say.
+
+use crate::kind::Kind;
+use crate::number::{digits, percent};
+use crate::profile::Dtype;
+use crate::report::model::{Evidence, Source};
+
+use super::classify::{Reason, Region};
+use super::roofline::{Abstained, Subkind};
+
+/// What is said of a kind and sub-kind.
+#[derive(Debug)]
+pub struct Advice {
+    /// The kind.
+    pub kind: Kind,
+    /// The sub-kind; `None` stands for every one without a row of its own.
+    pub subkind: Option<Subkind>,
+    /// Goes on from "42% of the time in flight".
+    pub cause: &'static str,
+    /// The next step.
+    pub next: &'static str,
+}
+
+/// The table; the first row that fits is taken.
+pub static ADVICE: &[Advice] = &[
+    Advice {
+        kind: Kind::Memory,
+        subkind: Some(Subkind::Bandwidth),
+        cause: "waits for DRAM",
+        next: "halve the bytes per element (f32 → f16, f16 → i8), or use each byte for more work: batch requests, fuse passes",
+    },
+    Advice {
+        kind: Kind::Memory,
+        subkind: Some(Subkind::Cache),
+        cause: "waits for the caches",
+        next: "block the loop so that its working set stays in a smaller cache, or keep operands in registers longer",
+    },
+    Advice {
+        kind: Kind::Memory,
+        subkind: None,
+        cause: "waits for memory, as asserted",
+        next: "declare `bytes` at this span, so that its bandwidth is measured against the machine's",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: Some(Subkind::Vector),
+        cause: "goes to arithmetic near the peak of the core",
+        next: "keep more operands in registers until the units reach 90% of their peak; beyond it only fewer operations help",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: Some(Subkind::Scalar),
+        cause: "goes to instructions, far from the peak of the vector units",
+        next: "vectorize the inner loop: enable the CPU's vector width, make accesses contiguous, break dependency chains",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: None,
+        cause: "goes to arithmetic, as asserted",
+        next: "declare `flops` at this span, so that its rate is measured against the machine's peak",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: None,
+        cause: "goes to I/O, as asserted",
+        next: "overlap it with computation (read ahead, a second thread), or move fewer bytes",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Oversubscribed),
+        cause: "could run but has no CPU",
+        next: "start no more runnable threads than the cores that the program may use, and keep other programs off them",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: None,
+        cause: "goes to scheduling, as asserted",
+        next: "divide the work more evenly, or hold what the threads share for a shorter time",
+    },
+];
+
+/// The row for a kind and sub-kind; `None` for [`Kind::Other`].
+pub fn advice(kind: Kind, subkind: Option<Subkind>) -> Option<&'static Advice> {
+    let fits =
+        |row: &&Advice| row.kind == kind && (row.subkind.is_none() || row.subkind == subkind);
+    ADVICE.iter().find(fits)
+}
+
+/// The next step, with what the operands' type rules out.
+pub fn next_step(kind: Kind, subkind: Option<Subkind>, dtype: Option<Dtype>) -> String {
+    if (kind, subkind, dtype) == (Kind::Memory, Some(Subkind::Bandwidth), Some(Dtype::I8)) {
+        return "use each byte for more work: batch requests, fuse passes over the same data"
+            .to_owned();
+    }
+    advice(kind, subkind).map_or_else(String::new, |row| row.next.to_owned())
+}
+
+/// What would settle on-CPU time that is `other`.
+pub fn settle_on_cpu(name: &str, reason: Reason) -> String {
+    match reason {
+        Reason::Undeclared => {
+            format!(
+                "declare work at `{name}`: #[bottleneck(flops = ..., bytes = ...)], or annotate what it calls"
+            )
+        }
+        Reason::Abstained(why) => match why {
+            Abstained::Impossible => {
+                format!("check the work declared at `{name}`: it is more than this machine can do")
+            }
+            Abstained::Cached => format!(
+                "declare at `{name}` the bytes that come from DRAM, or annotate its parts: most of its bytes hit in a cache"
+            ),
+            Abstained::BothNear => {
+                format!("annotate the parts of `{name}`: together they are near both ceilings")
+            }
+            Abstained::Drifted => format!(
+                "run again on a quieter machine: the ceiling that decides about `{name}` moved during this run"
+            ),
+            Abstained::BothFar => format!(
+                "annotate the parts of `{name}`: what it declares keeps neither DRAM nor the arithmetic units busy"
+            ),
+            Abstained::Between => {
+                format!("annotate the parts of `{name}`: as a whole it is near neither ceiling")
+            }
+            Abstained::NoCeiling => {
+                format!(
+                    "measure the machine (`cargo bottleneck doctor`): there is no ceiling to judge `{name}` by"
+                )
+            }
+        },
+        Reason::Roofline | Reason::Asserted => String::new(),
+    }
+}
+
+/// What would settle waits that are `other`.
+pub fn settle_waits(name: &str) -> String {
+    format!(
+        "say what `{name}` waits for: #[bottleneck(kind = \"io\")] or \"scheduling\", or annotate the calls that wait"
+    )
+}
+
+/// The measurements of a region: bandwidth, rate and intensity, each with its reference.
+pub fn region_evidence(region: &Region) -> Vec<Evidence> {
+    let (flop, giga_flops) = match region.work.dtype {
+        Dtype::I8 => ("op/byte", "Gop/s"),
+        Dtype::F32 | Dtype::F16 | Dtype::Bf16 => ("FLOP/byte", "GFLOP/s"),
+    };
+    let mut res = Vec::new();
+    let Some(point) = &region.point else { return res };
+    // The reference is the median ceiling, found again from the share.
+    let ceiling = |rate: f64, share: Option<super::ceilings::Range>| {
+        share.map(|share| rate / share.median / 1e9)
+    };
+    let mut add = |what: &str, value: f64, unit: &str, of: Option<f64>| {
+        res.push(Evidence {
+            what: what.to_owned(),
+            value,
+            unit: unit.to_owned(),
+            of,
+            source: Source::Declared,
+        });
+    };
+    if region.work.bytes > 0.0 {
+        add(
+            "DRAM bandwidth",
+            point.bytes_per_s / 1e9,
+            "GB/s",
+            ceiling(point.bytes_per_s, point.bandwidth),
+        );
+        if point.bandwidth.is_some_and(|b| b.min > 1.0)
+            && let Some(cache) = point.cache
+        {
+            add(
+                "cache bandwidth",
+                point.bytes_per_s / 1e9,
+                "GB/s",
+                ceiling(point.bytes_per_s, Some(cache)),
+            );
+        }
+    }
+    if region.work.flops > 0.0 {
+        let what = format!("{} arithmetic", region.work.dtype.word());
+        add(
+            &what,
+            point.flops_per_s / 1e9,
+            giga_flops,
+            ceiling(point.flops_per_s, point.arithmetic),
+        );
+    }
+    if let Some(intensity) = point.intensity {
+        add("intensity", intensity, flop, point.ridge.map(|ridge| ridge.median));
+    }
+    res
+}
+
+/// What a reader should know of how a region was judged.
+pub fn region_caveats(region: &Region) -> Vec<String> {
+    let mut res = Vec::new();
+    let Some(point) = &region.point else { return res };
+    let spread = |what: &str, share: Option<super::ceilings::Range>| {
+        let share = share.filter(|share| share.max > share.min * 1.2)?;
+        Some(format!(
+            "{what} is {} to {} of its ceiling: the ceiling moved, or others worked meanwhile",
+            percent(share.min),
+            percent(share.max)
+        ))
+    };
+    res.extend(spread("bandwidth", point.bandwidth));
+    res.extend(spread("arithmetic", point.arithmetic));
+    if point.is_stand_in && region.work.flops > 0.0 {
+        res.push(format!(
+            "the peak for {}: that of f32 stands in for it",
+            region.work.dtype.word()
+        ));
+    }
+    if let Some(scalar) = point.scalar_peak
+        && point.flops_per_s > 0.7 * scalar
+        && point.flops_per_s <= 1.05 * scalar
+    {
+        res.push(format!(
+            "whether the loop is vectorized: it runs at the peak of scalar code ({} GFLOP/s)",
+            digits(scalar / 1e9)
+        ));
+    }
+    res
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_but_other_has_advice_for_every_subkind() {
+        let subkinds = [
+            Subkind::Bandwidth,
+            Subkind::Cache,
+            Subkind::Vector,
+            Subkind::Scalar,
+            Subkind::Oversubscribed,
+            Subkind::Asserted,
+        ];
+        for kind in Kind::ALL {
+            for subkind in subkinds {
+                assert_eq!(
+                    advice(kind, Some(subkind)).is_some(),
+                    kind != Kind::Other,
+                    "{kind:?} {subkind:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_the_first_that_fits_its_own_case() {
+        for row in ADVICE {
+            let subkind = row.subkind.or(Some(Subkind::Asserted));
+            assert!(std::ptr::eq(advice(row.kind, subkind).unwrap(), row), "{row:?}");
+            assert!(
+                !row.next.ends_with('.') && row.next.starts_with(char::is_lowercase),
+                "{row:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn i8_operands_are_not_told_to_be_halved() {
+        let next = next_step(Kind::Memory, Some(Subkind::Bandwidth), Some(Dtype::I8));
+        assert!(!next.contains("halve"), "{next}");
+    }
+}

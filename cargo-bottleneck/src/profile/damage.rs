@@ -1,0 +1,254 @@
+//! Damaged files: cut at every byte, flipped at every byte, and broken at random.
+
+use bottleneck_runtime::format::{HEADER_BYTES, NodeData, TreeData};
+use proptest::prelude::*;
+
+use super::builder::ProfileBuilder;
+use super::image::Image;
+use super::*;
+
+/// Two threads with a tree of some breadth and depth, a key, work, waits, an open span and an asynchronous one.
+fn small() -> ProfileBuilder {
+    ProfileBuilder::new(1_000_000)
+        .cut()
+        .capability("context_switches", None)
+        .span("serve", 1_000..400_000, |serve| {
+            serve.keyed("forward", Some("prefill"), 2_000..102_000, |forward| {
+                forward.span("matmul", 2_000..80_000, |matmul| {
+                    matmul.work(1e6, 2e5, Dtype::F32).preempted(300);
+                });
+                forward.span("matmul", 81_000..90_000, |_| ());
+            });
+            serve.keyed("forward", Some("decode"), 110_000..300_000, |forward| {
+                forward.blocked(4_000);
+            });
+        })
+        .thread("main", |main| {
+            main.span("late", 0..0, |_| ());
+            main.waits_since(950_000, false);
+        })
+        .thread("worker-1", |worker| {
+            worker.span("poll", 5_000..50_000, |poll| {
+                poll.polled(3, 70_000).cpu(40_000, 30_000);
+            });
+            worker.thread_clock(900_000, 300_000);
+        })
+}
+
+fn with_open_span() -> Vec<u8> {
+    let mut builder = small();
+    builder = builder.thread("opener", |opener| {
+        opener.open("outer", 600_000, |outer| {
+            outer.span("inner", 600_000..700_000, |_| ());
+        });
+    });
+    builder.image()
+}
+
+/// Every sum of a loaded profile stays within the run.
+#[track_caller]
+fn assert_fits(profile: &Profile) {
+    let total = |spans: &mut dyn Iterator<Item = SpanIdx>| -> u64 {
+        spans.map(|span| profile.spans[span].total_ns).sum()
+    };
+    for (thread, record) in profile.threads.iter() {
+        assert!(total(&mut profile.outermost(thread)) <= profile.life_ns, "thread {thread:?}");
+        assert!(record.spans.end <= profile.spans.len());
+        if let Some(clock) = record.clock {
+            assert!(clock.cpu_ns <= clock.wall_ns);
+        }
+        assert!(record.pending.is_none_or(|pending| pending.lasted_ns <= profile.life_ns));
+    }
+    for (span, path) in profile.spans.iter() {
+        assert!(total(&mut profile.children(span)) <= path.total_ns, "{span:?}");
+        assert!(path.open_ns.unwrap_or(0) <= path.total_ns);
+        assert!(path.parent.is_none_or(|parent| parent < span));
+        assert!(path.end > span.position() && path.end <= profile.spans.len());
+        assert!(profile.sites.get(path.site).is_some());
+        assert!(path.min_ns <= path.p50_ns || path.p50_ns.is_none());
+        assert!(path.p99_ns <= path.max_ns);
+        assert!(path.work.is_none_or(|work| work.flops.is_finite() && work.bytes >= 0.0));
+    }
+}
+
+fn check(bytes: &[u8]) -> bool {
+    for death in [None, Some(1_001_500_000), Some(u64::MAX)] {
+        match load(bytes, death) {
+            Ok((profile, _)) => assert_fits(&profile),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+#[test]
+fn the_undamaged_file_has_no_warning_and_every_path() {
+    let (profile, warnings) = load(&with_open_span(), None).unwrap();
+    assert_eq!(warnings, []);
+    let names: Vec<&str> =
+        profile.spans.values().iter().map(|path| profile.sites[path.site].name.as_str()).collect();
+    assert_eq!(names, ["serve", "forward", "matmul", "forward", "late", "outer", "inner", "poll"]);
+    assert_eq!(profile.spans.values()[2].calls, 2);
+    assert_eq!(profile.spans.values()[1].key.as_deref(), Some("prefill"));
+    assert_eq!(profile.life_ns, 1_000_000);
+    let outer = SpanIdx::from_position(5);
+    assert!(profile.is_open(outer));
+    assert_eq!((profile.spans[outer].total_ns, profile.spans[outer].calls), (400_000, 0));
+    assert_fits(&profile);
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_read_as_far_as_it_goes() {
+    let whole = with_open_span();
+    let mut most = 0;
+    for cut in 0..=whole.len() {
+        let is_read = check(&whole[..cut]);
+        // The header is what makes it a profile; behind it every cut can be read.
+        assert!(is_read || cut < HEADER_BYTES, "cut at {cut}");
+        if is_read {
+            most = most.max(load(&whole[..cut], None).unwrap().0.spans.len());
+        }
+    }
+    assert_eq!(most, 8);
+}
+
+#[test]
+fn any_flipped_byte_leaves_the_sums_within_the_run() {
+    let mut bytes = with_open_span();
+    for at in 0..bytes.len() {
+        for mask in [0x01, 0x40, 0x80, 0xFF] {
+            bytes[at] ^= mask;
+            check(&bytes);
+            bytes[at] ^= mask;
+        }
+    }
+}
+
+#[test]
+fn a_tree_whose_links_form_a_circle_ends() {
+    let mut image = Image::new();
+    (image.header.last_ticks, image.header.last_ns) = (1_000_100_000, 1_000_100_000);
+    let slab = image.slab(3);
+    let (root, child, grandchild) = (slab, slab + 4, slab + 8);
+    image.node(root, &NodeData { first_child: child, ..NodeData::default() });
+    image.node(
+        child,
+        &NodeData {
+            site: 1,
+            parent: root,
+            first_child: grandchild,
+            next_sibling: child,
+            ..NodeData::default()
+        },
+    );
+    image.node(
+        grandchild,
+        &NodeData {
+            site: 1,
+            parent: child,
+            first_child: root,
+            next_sibling: child,
+            ..NodeData::default()
+        },
+    );
+    image.tree(&TreeData { root, ..TreeData::default() });
+    image.tree(&TreeData { root, ..TreeData::default() });
+    let (profile, warnings) = load(&image.finish(), None).unwrap();
+    assert_eq!(profile.spans.len(), 2);
+    assert_eq!(profile.threads.len(), 1);
+    assert!(
+        warnings.iter().any(|warning| warning.damage == Damage::Link && warning.count == 4),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_chain_deeper_than_any_program_is_cut() {
+    let mut image = Image::new();
+    (image.header.last_ticks, image.header.last_ns) = (1_000_100_000, 1_000_100_000);
+    let nodes = 2_000;
+    let slab = image.slab(nodes as usize);
+    for at in 0..nodes {
+        let parent = if at == 0 { 0 } else { slab + (at - 1) * 4 };
+        let first_child = if at + 1 == nodes { 0 } else { slab + (at + 1) * 4 };
+        image
+            .node(slab + at * 4, &NodeData { site: 1, parent, first_child, ..NodeData::default() });
+    }
+    image.tree(&TreeData { root: slab, ..TreeData::default() });
+    let (profile, warnings) = load(&image.finish(), None).unwrap();
+    assert_eq!(profile.spans.len(), 128);
+    assert!(warnings.iter().any(|warning| warning.damage == Damage::Depth), "{warnings:?}");
+}
+
+#[test]
+fn a_child_longer_than_its_parent_loses_its_time_and_not_its_siblings() {
+    // parent  |----------|          100, sane
+    // broken  |- - - - - - - - -    longer than the run
+    // sane       |---|              30
+    let bytes = ProfileBuilder::new(1_000_000).span("parent", 0..100_000, |parent| {
+        parent.span("broken", 0..900_000, |_| ());
+        parent.span("sane", 10_000..40_000, |_| ());
+    });
+    let (profile, warnings) = load(&bytes.image(), None).unwrap();
+    let totals: Vec<u64> = profile.spans.values().iter().map(|path| path.total_ns).collect();
+    assert_eq!(totals, [100_000, 0, 30_000]);
+    assert_eq!(warnings, [Warning { damage: Damage::Time, count: 1 }]);
+}
+
+#[test]
+fn twenty_thousand_paths_are_read_in_a_moment() {
+    let mut builder = ProfileBuilder::new(1_000_000_000);
+    for outer in 0..200_u64 {
+        builder = builder.span(
+            &format!("outer{outer}"),
+            outer * 1_000_000..(outer + 1) * 1_000_000,
+            |span| {
+                for inner in 0..99 {
+                    span.span(
+                        &format!("inner{inner}"),
+                        inner * 10_000..(inner + 1) * 10_000,
+                        |_| (),
+                    );
+                }
+            },
+        );
+    }
+    let image = builder.image();
+    let began = std::time::Instant::now();
+    let (profile, warnings) = load(&image, None).unwrap();
+    let took = began.elapsed();
+    assert_eq!((profile.spans.len(), warnings.len()), (20_000, 0));
+    assert!(took.as_millis() < 1_000, "{took:?}");
+}
+
+proptest! {
+    #[test]
+    fn random_damage_is_survived(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 8]>(), 1_usize..=8), 1..40)) {
+        let mut bytes = with_open_span();
+        for (at, value, len) in damage {
+            let at = at.index(bytes.len() - 8);
+            bytes[at..at + len].copy_from_slice(&value[..len]);
+        }
+        check(&bytes);
+    }
+
+    #[test]
+    fn damage_behind_the_header_is_survived(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 0_u32..64), 1..20)) {
+        let mut bytes = with_open_span();
+        for (at, value, shift) in damage {
+            // Whole words, often small ones: references, lengths and counts that almost fit.
+            let words = (bytes.len() - HEADER_BYTES) / 8 - 1;
+            let at = HEADER_BYTES + at.index(words) * 8;
+            bytes[at..at + 8].copy_from_slice(&(value >> shift).to_ne_bytes());
+        }
+        prop_assert!(check(&bytes));
+    }
+
+    #[test]
+    fn noise_behind_a_header_is_survived(noise in prop::collection::vec(any::<u8>(), 0..4_096)) {
+        let mut bytes = with_open_span();
+        bytes.truncate(HEADER_BYTES);
+        bytes.extend(noise);
+        prop_assert!(check(&bytes));
+    }
+}

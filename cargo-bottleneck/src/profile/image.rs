@@ -1,0 +1,162 @@
+//! Test kit: writes the bytes of a profile file, as the runtime would leave them.
+
+use std::mem::offset_of;
+
+use bottleneck_runtime::format::header::CLOCK_MONOTONIC;
+use bottleneck_runtime::format::{
+    CHUNK_HEAD_BYTES, ChunkKind, ENDIAN, GRANULE, HEADER_BYTES, HISTOGRAM_BYTES, Header,
+    HeaderData, MAGIC, MAJOR, MINOR, NODE_BYTES, Node, NodeData, SiteRecord, Tree, TreeData,
+    histogram,
+};
+
+/// Writes fields of a record at their places in the layout.
+macro_rules! put {
+    ($bytes:expr, $at:expr, $record:ident, $data:expr, $($field:ident)*) => {
+        $( put_bytes($bytes, $at + offset_of!($record, $field), &$data.$field.to_ne_bytes()); )*
+    };
+}
+
+/// A file being written.
+#[derive(Clone, Debug)]
+pub struct Image {
+    bytes: Vec<u8>,
+    /// Copied into the file by [`Image::finish`].
+    pub header: HeaderData,
+}
+
+impl Image {
+    /// A file without chunks, of a process that started at 1 s and whose clock counts nanoseconds.
+    pub fn new() -> Self {
+        let header = HeaderData {
+            magic: u64::from_ne_bytes(MAGIC),
+            version: u32::from(MAJOR) | u32::from(MINOR) << 16,
+            endian: ENDIAN,
+            header_bytes: u32::try_from(HEADER_BYTES).unwrap_or(u32::MAX),
+            clock: CLOCK_MONOTONIC,
+            pid: 4242,
+            parent_pid: 1,
+            start_ticks: 1_000_000_000,
+            start_ns: 1_000_000_000,
+            ..HeaderData::default()
+        };
+        Self { bytes: vec![0; HEADER_BYTES], header }
+    }
+
+    /// Adds a chunk and returns the offset of its payload.
+    pub fn chunk(&mut self, kind: ChunkKind, aux: usize, payload: &[u8]) -> usize {
+        let at = self.bytes.len();
+        let len = (CHUNK_HEAD_BYTES + payload.len()).next_multiple_of(GRANULE);
+        self.bytes.resize(at + len, 0);
+        put_bytes(&mut self.bytes, at, &(kind as u32).to_ne_bytes());
+        put_bytes(&mut self.bytes, at + 4, &u32::try_from(aux).unwrap_or(u32::MAX).to_ne_bytes());
+        put_bytes(&mut self.bytes, at + 8, &(len as u64).to_ne_bytes());
+        put_bytes(&mut self.bytes, at + CHUNK_HEAD_BYTES, payload);
+        at + CHUNK_HEAD_BYTES
+    }
+
+    /// Adds a site.
+    pub fn site(&mut self, record: &SiteRecord<'_>) {
+        let mut payload = Vec::new();
+        record.encode(|part| payload.extend_from_slice(part));
+        self.chunk(ChunkKind::Site, 0, &payload);
+    }
+
+    /// Adds the text of a key.
+    pub fn key(&mut self, hash: u64, text: &str) {
+        let payload = [&hash.to_ne_bytes(), text.as_bytes()].concat();
+        self.chunk(ChunkKind::Key, text.len(), &payload);
+    }
+
+    /// Adds pairs of ticks and nanoseconds.
+    pub fn anchors(&mut self, pairs: &[(u64, u64)]) {
+        let payload: Vec<u8> = pairs
+            .iter()
+            .flat_map(|(ticks, ns)| [ticks.to_ne_bytes(), ns.to_ne_bytes()])
+            .flatten()
+            .collect();
+        self.chunk(ChunkKind::Anchors, pairs.len(), &payload);
+    }
+
+    /// Adds a chunk of text.
+    pub fn text(&mut self, kind: ChunkKind, text: &str) {
+        self.chunk(kind, text.len(), text.as_bytes());
+    }
+
+    /// Adds a slab of empty nodes and returns the reference of the first; the next ones are `NODE_BYTES / GRANULE` apart.
+    pub fn slab(&mut self, nodes: usize) -> u32 {
+        let payload = self.chunk(ChunkKind::Nodes, 0, &vec![0; nodes * NODE_BYTES]);
+        reference(payload)
+    }
+
+    /// Writes a node into its slot.
+    pub fn node(&mut self, at: u32, data: &NodeData) {
+        let at = at as usize * GRANULE;
+        put!(&mut self.bytes, at, Node, data,
+            site parent first_child next_sibling key histogram depth flags open_since count total min max
+            folded blocked_ns preempted_ns blocked_count preempted_count wakeup_ns minor_faults major_faults cpu_ns
+            cpu_ticks flops bytes work_count work_dtype polls waiting started cancelled panicked);
+    }
+
+    /// Makes `younger` the next sibling of `older`.
+    pub fn link(&mut self, older: u32, younger: u32) {
+        put_bytes(
+            &mut self.bytes,
+            older as usize * GRANULE + offset_of!(Node, next_sibling),
+            &younger.to_ne_bytes(),
+        );
+    }
+
+    /// Adds the histogram of `durations` in ticks and returns its reference.
+    pub fn histogram(&mut self, durations: &[u64]) -> u32 {
+        let mut buckets = [0_u32; histogram::BUCKETS];
+        for &ticks in durations {
+            buckets[histogram::bucket(ticks)] += 1;
+        }
+        let payload: Vec<u8> = buckets.iter().flat_map(|count| count.to_ne_bytes()).collect();
+        debug_assert_eq!(payload.len(), HISTOGRAM_BYTES, "one slot");
+        reference(self.chunk(ChunkKind::Histograms, 0, &payload))
+    }
+
+    /// Adds the record of a thread's tree.
+    pub fn tree(&mut self, data: &TreeData) {
+        let mut payload = vec![0; 256];
+        put!(&mut payload, 0, Tree, data,
+            root tid source flags threads name_0 name_1 first_ns attached_ns attached_cpu_ns detached_ns lived_ns
+            lived_cpu_ns off_since_ns off_preempted lost_switches refused_errno refused_call seen_cpu_ns seen_ns);
+        self.chunk(ChunkKind::Tree, 0, &payload);
+    }
+
+    /// The whole file.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.header.used = self.bytes.len() as u64;
+        put!(&mut self.bytes, 0, Header, self.header,
+            magic version endian header_bytes clock pid parent_pid boot_id_high boot_id_low build_id start_ticks start_ns
+            start_unix_ns last_ticks last_ns end_ns used lost refused out_of_order recorder_cpu_ns span_cost threads
+            lost_switches full);
+        self.bytes
+    }
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The two halves of a thread's name.
+pub fn thread_name(name: &str) -> (u64, u64) {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(name.bytes().take(15)) {
+        *to = from;
+    }
+    let half = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
+    (half(0), half(8))
+}
+
+fn reference(offset: usize) -> u32 {
+    u32::try_from(offset / GRANULE).unwrap_or(0)
+}
+
+fn put_bytes(bytes: &mut [u8], at: usize, value: &[u8]) {
+    bytes[at..at + value.len()].copy_from_slice(value);
+}

@@ -1,0 +1,162 @@
+//! A plain reader of profiles that owes nothing to `cargo-bottleneck`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bottleneck_runtime::format::{
+    ChunkKind, GRANULE, HeaderData, NodeData, SiteRecord, TreeData, chunk,
+};
+
+/// A profile, as far as tests look at it.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The header.
+    pub header: HeaderData,
+    /// The program's trees, without the recorder's own.
+    pub trees: Vec<TreeData>,
+    /// Nodes by path, such as `main/outer/inner` (thread first, a key behind `#`); those of one path in several trees of a
+    /// name are added up.
+    pub nodes: BTreeMap<String, NodeData>,
+    /// Bytes of the file.
+    pub bytes: usize,
+}
+
+impl Recorded {
+    /// Reads a profile.
+    ///
+    /// # Panics
+    /// If there is none, which fails the test.
+    pub fn read(path: &Path) -> Self {
+        let file =
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::parse(&file)
+    }
+
+    /// Reads the profile of a run's first process.
+    pub fn of_run(directory: &Path) -> Self {
+        Self::read(&directory.join("run.bneck"))
+    }
+
+    fn parse(file: &[u8]) -> Self {
+        let header =
+            HeaderData::open(file).unwrap_or_else(|error| panic!("not a profile: {error:?}"));
+        let mut names = BTreeMap::new();
+        let mut keys = BTreeMap::new();
+        let mut trees = Vec::new();
+        for chunk in chunk::chunks(file) {
+            match ChunkKind::from_number(chunk.kind) {
+                Some(ChunkKind::Site) => {
+                    if let Some(site) = SiteRecord::decode(chunk.payload) {
+                        let owner = if site.owner.is_empty() {
+                            String::new()
+                        } else {
+                            format!("{}::", site.owner)
+                        };
+                        names.insert(site.index, format!("{owner}{}", site.name));
+                    }
+                }
+                Some(ChunkKind::Key) => {
+                    let hash = bottleneck_runtime::format::u64_at(chunk.payload, 0).unwrap_or(0);
+                    keys.insert(
+                        hash,
+                        String::from_utf8_lossy(&chunk.payload[8..chunk.aux as usize]).into_owned(),
+                    );
+                }
+                Some(ChunkKind::Tree) => trees.extend(TreeData::read(chunk.payload)),
+                _ => {}
+            }
+        }
+        trees.retain(|tree| tree.flags & bottleneck_runtime::format::tree::FLAG_RECORDER == 0);
+        let mut recorded =
+            Self { header, trees: trees.clone(), nodes: BTreeMap::new(), bytes: file.len() };
+        for tree in &trees {
+            recorded.walk(file, tree.root, &tree.name(), &names, &keys);
+        }
+        recorded
+    }
+
+    fn walk(
+        &mut self,
+        file: &[u8],
+        reference: u32,
+        path: &str,
+        names: &BTreeMap<u32, String>,
+        keys: &BTreeMap<u64, String>,
+    ) {
+        let node = NodeData::read(&file[reference as usize * GRANULE..])
+            .expect("a reference leads to a node");
+        let entry = self
+            .nodes
+            .entry(path.to_owned())
+            .or_insert_with(|| NodeData { min: u64::MAX, ..NodeData::default() });
+        add_up(entry, &node);
+        let mut child = node.first_child;
+        while child != 0 {
+            let data = NodeData::read(&file[child as usize * GRANULE..])
+                .expect("a reference leads to a node");
+            let key = if data.key == 0 { String::new() } else { format!("#{}", keys[&data.key]) };
+            self.walk(file, child, &format!("{path}/{}{key}", names[&data.site]), names, keys);
+            child = data.next_sibling;
+        }
+    }
+
+    /// The node of a path.
+    ///
+    /// # Panics
+    /// If there is none; says which there are.
+    pub fn node(&self, path: &str) -> &NodeData {
+        let known = || self.nodes.keys().cloned().collect::<Vec<_>>().join("\n");
+        self.nodes.get(path).unwrap_or_else(|| panic!("no node {path} among\n{}", known()))
+    }
+
+    /// Ticks in nanoseconds, by the header's two anchors.
+    pub fn ns(&self, ticks: u64) -> f64 {
+        let header = &self.header;
+        let rate = (header.last_ns - header.start_ns) as f64
+            / (header.last_ticks - header.start_ticks) as f64;
+        ticks as f64 * rate
+    }
+}
+
+fn add_up(to: &mut NodeData, node: &NodeData) {
+    to.site = node.site;
+    to.key = node.key;
+    to.flags |= node.flags;
+    to.depth = node.depth;
+    to.open_since = to.open_since.max(node.open_since);
+    to.count += node.count;
+    to.total += node.total;
+    to.min = to.min.min(node.min);
+    to.max = to.max.max(node.max);
+    to.folded += node.folded;
+    to.blocked_ns += node.blocked_ns;
+    to.preempted_ns += node.preempted_ns;
+    to.blocked_count += node.blocked_count;
+    to.preempted_count += node.preempted_count;
+    to.wakeup_ns += node.wakeup_ns;
+    to.cpu_ns += node.cpu_ns;
+    to.cpu_ticks += node.cpu_ticks;
+    to.minor_faults += node.minor_faults;
+    to.major_faults += node.major_faults;
+    to.flops = (f64::from_bits(to.flops) + f64::from_bits(node.flops)).to_bits();
+    to.bytes = (f64::from_bits(to.bytes) + f64::from_bits(node.bytes)).to_bits();
+    to.work_count += node.work_count;
+    to.polls += node.polls;
+    to.waiting += node.waiting;
+    to.started += node.started;
+    to.cancelled += node.cancelled;
+    to.panicked += node.panicked;
+}
+
+/// Every profile in a run's directory, without `run.bneck`.
+pub fn profiles(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the run's directory is there");
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension().is_some_and(|end| end == "bneck") && !path.ends_with("run.bneck")
+        })
+        .collect();
+    found.sort();
+    found
+}
