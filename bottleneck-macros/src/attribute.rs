@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn an_async_body_becomes_one_future() {
         let text = expanded("", "async fn f() -> Option<u8> { g().await }");
-        has(&text, "P::future({static");
+        has(&text, "let__bottleneck_call=P::async_call({static");
         has(&text, "asynchronous:true,..P::SiteOptions::DEFAULT");
         has(&text, "asyncmove{ifletSome(__bottleneck_returned)=None::<Option<u8>>{return");
-        has(&text, "{g().await}}).await}");
+        has(&text, ";}g().await}).await}");
     }
 
     #[test]
@@ -139,12 +139,11 @@ mod tests {
             "",
             "fn f(x: bool) -> impl Future<Output = u8> { if x { return a(); } b(|| { return 1; }) }",
         );
-        has(&text, "returnP::future(__bottleneck_site,None,||");
-        has(&text, ",a());");
-        has(&text, ",b(||{return1;}))}");
+        has(&text, "returnP::future(__bottleneck_call,a());");
+        has(&text, "P::future(__bottleneck_call,b(||{return1;}))}");
         let text =
             expanded("", "fn f() -> Pin<Box<dyn Future<Output = u8>>> { Box::pin(async { 1 }) }");
-        has(&text, "Box::pin(P::future(__bottleneck_site,");
+        has(&text, "Box::pin(P::future(__bottleneck_call,");
         let text = expanded("", "fn f() -> BoxFuture<'static, u8> { g() }");
         has(
             &text,

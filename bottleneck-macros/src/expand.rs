@@ -56,7 +56,7 @@ pub(crate) fn function(
 
 /// The body of a plain function.
 fn guarded(expansion: &Expansion<'_>, body: &Group) -> Result<TokenStream> {
-    let Statements { leading, rest } = Statements::cut(body.stream())?;
+    let Statements { attrs, items, rest } = Statements::cut(body.stream())?;
     let Expansion { runtime, span, .. } = expansion;
     let span = *span;
     let site = expansion.site(false);
@@ -69,7 +69,7 @@ fn guarded(expansion: &Expansion<'_>, body: &Group) -> Result<TokenStream> {
         quote_spanned!(span=> enter(#site))
     };
     Ok(quote_spanned! {span=>
-        #leading
+        #attrs #items
         let __bottleneck_guard = #runtime::__private::#enter;
         #rest
     })

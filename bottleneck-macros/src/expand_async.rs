@@ -10,6 +10,7 @@ use syn::visit_mut::{VisitMut, visit_expr_mut};
 use syn::{Attribute, Block, Error, Expr, Item, Macro, Result, ReturnType, Stmt};
 
 use crate::expand::Expansion;
+use crate::function::Statements;
 use crate::returned::{self, Boxed};
 
 /// The body of an `async fn`: the user's block, as one future inside ours.
@@ -23,25 +24,24 @@ pub(crate) fn body(
 ) -> Result<TokenStream> {
     let Expansion { runtime, span, .. } = expansion;
     let span = *span;
-    let (inner_attrs, body) = without_inner_attributes(body)?;
+    let Statements { attrs, items, rest } = Statements::cut(body.stream())?;
     // The compiler infers what an async block returns from its first `return`. This one never runs; it makes the type of
     // the signature known before the user's code, so that `Some(&vec)` still coerces to `Option<&[u8]>`.
-    let body = match returned::pinned_type(output) {
-        Some(ty) => quote_spanned!(span=> {
+    let pinned = returned::pinned_type(output).map(|ty| {
+        quote_spanned! {span=>
             if let ::core::option::Option::Some(__bottleneck_returned) = ::core::option::Option::None::<#ty> {
                 return __bottleneck_returned;
             }
-            #body
-        }),
-        None => body.to_token_stream(),
-    };
-    let (before, call) = call(expansion);
-    let site = expansion.site(true);
-    let owner = expansion.owner.as_option(span);
+        }
+    });
+    // In the braces of the user, so that what the compiler says of them is shown there.
+    let mut inside = Group::new(body.delimiter(), quote_spanned!(span=> #items #pinned #rest));
+    inside.set_span(body.span());
+    let call = call(expansion);
     Ok(quote_spanned! {span=>
-        #inner_attrs
-        #before
-        #runtime::__private::future(#site, #owner, #call, async move #body).await
+        #attrs
+        let __bottleneck_call = #call;
+        #runtime::__private::future(__bottleneck_call, async move #inside).await
     })
 }
 
@@ -68,50 +68,25 @@ pub(crate) fn returning(
     }
     let n_items = statements.iter().take_while(|it| matches!(it, Stmt::Item(_))).count();
     let (leading, rest) = statements.split_at(n_items);
-    let (before, _) = call(expansion);
-    let site = expansion.site(true);
+    let call = call(expansion);
     Ok(quote_spanned! {span=>
         #(#attrs)* #(#leading)*
-        #before
-        let __bottleneck_site = #site;
+        let __bottleneck_call = #call;
         #(#rest)*
     })
 }
 
-/// A statement that describes the call, if the user described it, and the closure that hands the description over.
-///
-/// The description is made first, in a statement of its own: the future takes the arguments with it.
-fn call(expansion: &Expansion<'_>) -> (TokenStream, TokenStream) {
-    let Expansion { runtime, span, .. } = expansion;
+/// The call that the future stands for: made before the future, which takes the parameters with it.
+fn call(expansion: &Expansion<'_>) -> TokenStream {
+    let Expansion { runtime, span, owner, .. } = expansion;
     let span = *span;
-    match expansion.call() {
-        Some(call) => (
-            quote_spanned!(span=> let __bottleneck_call = #call;),
-            quote_spanned!(span=> move || __bottleneck_call),
-        ),
-        None => (
-            TokenStream::new(),
-            quote_spanned!(span=> || #runtime::__private::Call {
-                key: ::core::option::Option::None, flops: 0f64, bytes: 0f64
-            }),
-        ),
+    let site = expansion.site(true);
+    let owner = owner.as_option(span);
+    if let Some(call) = expansion.call() {
+        quote_spanned!(span=> #runtime::__private::async_call_with(#site, #owner, || #call))
+    } else {
+        quote_spanned!(span=> #runtime::__private::async_call(#site, #owner))
     }
-}
-
-/// Inner attributes belong to the function, not to a block inside it.
-fn without_inner_attributes(body: &Group) -> Result<(TokenStream, Group)> {
-    let begins = body.stream().into_iter().next();
-    if !matches!(begins, Some(TokenTree::Punct(punct)) if punct.as_char() == '#') {
-        return Ok((TokenStream::new(), body.clone()));
-    }
-    let parse = |input: ParseStream<'_>| {
-        let attrs = Attribute::parse_inner(input)?;
-        Ok((quote::quote!(#(#attrs)*), input.parse::<TokenStream>()?))
-    };
-    let (attrs, rest) = parse.parse2(body.stream())?;
-    let mut changed = Group::new(body.delimiter(), rest);
-    changed.set_span(body.span());
-    Ok((attrs, changed))
 }
 
 /// Wraps the value of every `return` of this function, and of its last expression.
@@ -123,11 +98,8 @@ struct Wrap<'a> {
 
 impl Wrap<'_> {
     fn future(&self, future: &impl ToTokens) -> TokenStream {
-        let Expansion { runtime, span, owner, .. } = self.expansion;
-        let span = *span;
-        let owner = owner.as_option(span);
-        let (_, call) = call(self.expansion);
-        quote_spanned!(span=> #runtime::__private::future(__bottleneck_site, #owner, #call, #future))
+        let Expansion { runtime, span, .. } = self.expansion;
+        quote_spanned!(*span=> #runtime::__private::future(__bottleneck_call, #future))
     }
 
     fn wrap(&self, value: &mut Expr) {

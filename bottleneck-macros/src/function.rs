@@ -83,9 +83,11 @@ pub(crate) fn is_next(input: ParseStream<'_>) -> bool {
 
 /// The inside of a body, cut where a statement may be put in front of the user's own.
 pub(crate) struct Statements {
-    /// Inner attributes, then the items that the body begins with. Such items stay first, or a guard in front of them
-    /// would set off lints on the user's `use` and `fn`.
-    pub(crate) leading: TokenStream,
+    /// Inner attributes, which belong to the function.
+    pub(crate) attrs: TokenStream,
+    /// The items that the body begins with. They stay first, or a guard in front of them would set off lints on the user's
+    /// `use` and `fn`.
+    pub(crate) items: TokenStream,
     /// Everything else.
     pub(crate) rest: TokenStream,
 }
@@ -97,28 +99,27 @@ impl Statements {
     /// If an inner attribute is malformed.
     pub(crate) fn cut(body: TokenStream) -> Result<Self> {
         if !may_begin_with_attribute_or_item(&body) {
-            return Ok(Self { leading: TokenStream::new(), rest: body });
+            return Ok(Self { attrs: TokenStream::new(), items: TokenStream::new(), rest: body });
         }
         Self::parse.parse2(body)
     }
 
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut leading = TokenStream::new();
-        leading.append_all(Attribute::parse_inner(input)?);
-        let rest: TokenStream = input.fork().parse()?;
+        let (mut attrs, mut items) = (TokenStream::new(), TokenStream::new());
+        attrs.append_all(Attribute::parse_inner(input)?);
+        let mut rest: TokenStream = input.fork().parse()?;
         // A body that our parser does not know keeps its items behind the guard, which is only a matter of lints.
         if let Ok(statements) = input.call(Block::parse_within) {
             let n_items = statements.iter().take_while(|it| matches!(it, Stmt::Item(_))).count();
-            if n_items > 0 {
-                leading.append_all(&statements[..n_items]);
-                let mut rest = TokenStream::new();
+            if 0 < n_items {
+                items.append_all(&statements[..n_items]);
+                rest = TokenStream::new();
                 rest.append_all(&statements[n_items..]);
-                return Ok(Self { leading, rest });
             }
         } else {
             input.parse::<TokenStream>()?;
         }
-        Ok(Self { leading, rest })
+        Ok(Self { attrs, items, rest })
     }
 }
 
@@ -165,7 +166,9 @@ mod tests {
     #[track_caller]
     fn check(body: &str, leading: &str, rest: &str) {
         let cut = Statements::cut(body.parse().unwrap()).unwrap();
-        assert_eq!(cut.leading.to_string().replace(' ', ""), leading.replace(' ', ""));
+        let Statements { attrs, items, .. } = cut;
+        let found = quote::quote!(#attrs #items).to_string();
+        assert_eq!(found.replace(' ', ""), leading.replace(' ', ""));
         assert_eq!(cut.rest.to_string().replace(' ', ""), rest.replace(' ', ""));
     }
 

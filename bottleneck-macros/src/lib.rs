@@ -44,8 +44,7 @@ use proc_macro::TokenStream;
 ///
 /// `key`, `flops` and `bytes` may use the parameters. In `flops` and `bytes`, the operators `+ - * /` and numbers are
 /// computed in `f64`, so a product of many sizes does not overflow, and `7 / 2` is 3.5. All else in them, such as `a % b` or
-/// `x.len()`, keeps its own type. They are evaluated at the start of a call and only while recording; where the call is
-/// a future, they are evaluated at its start even if nothing records, because the future takes the parameters with it.
+/// `x.len()`, keeps its own type. They are evaluated at the start of a call, and only while recording.
 ///
 /// On a block only `kind` and `crate` are allowed, for all its members. A member may have a `#[bottleneck(...)]` of its own.
 /// In a block, `const fn`, methods without a body, foreign and naked functions are left alone. What stands outside of a block
@@ -88,7 +87,7 @@ use proc_macro::TokenStream;
 /// });
 /// ```
 ///
-/// An `async fn` is measured from its first poll until it is ready or dropped: every poll is busy time, what lies between
+/// An `async fn` (with options: `rt::async_call_with(SITE, owner, || rt::Call { .. })`) is measured from its first poll until it is ready or dropped: every poll is busy time, what lies between
 /// polls is waiting. The `if let` never runs; it tells the compiler the return type before it reads your code:
 ///
 /// ```ignore
@@ -96,9 +95,10 @@ use proc_macro::TokenStream;
 /// async fn load(&self) -> Option<&[u8]> { Some(&self.weights) }
 /// // becomes
 /// async fn load(&self) -> Option<&[u8]> {
-///     rt::future(SITE, owner, || rt::Call { key: ::core::option::Option::None, flops: 0f64, bytes: 0f64 }, async move {
+///     let __bottleneck_call = rt::async_call(SITE, owner);
+///     rt::future(__bottleneck_call, async move {
 ///         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<Option<&[u8]>> { return r; }
-///         { Some(&self.weights) }
+///         Some(&self.weights)
 ///     }).await
 /// }
 /// ```
@@ -115,14 +115,14 @@ use proc_macro::TokenStream;
 /// }
 /// // becomes
 /// fn load(n: u8) -> BoxFuture<'static, u8> {
-///     let __bottleneck_site = SITE;
+///     let __bottleneck_call = rt::async_call(SITE, owner);
 ///     if n == 0 {
 ///         return {
 ///             let f: BoxFuture<'static, u8> = cached();
-///             ::std::boxed::Box::pin(rt::future(__bottleneck_site, owner, || rt::Call { .. }, f))
+///             ::std::boxed::Box::pin(rt::future(__bottleneck_call, f))
 ///         };
 ///     }
-///     Box::pin(rt::future(__bottleneck_site, owner, || rt::Call { .. }, async move { n }))
+///     Box::pin(rt::future(__bottleneck_call, async move { n }))
 /// }
 /// ```
 ///

@@ -24,7 +24,7 @@ pub struct Instrumented<F> {
 
 /// What is known of the call so far. Holds no pointer into the recorder that is used on another thread than it came from.
 #[derive(Debug)]
-struct AsyncCall {
+pub struct AsyncCall {
     site: &'static Site,
     owner: Owner,
     key: Option<u64>,
@@ -60,14 +60,19 @@ enum End {
     Panicked,
 }
 
-/// Records the polls of `future`. `call` runs at once, while recording only.
+/// A call whose future is about to be made, and which has said nothing about itself.
+pub fn async_call(site: &'static Site, owner: Option<fn() -> &'static str>) -> AsyncCall {
+    async_call_with(site, owner, || Call { key: None, flops: 0.0, bytes: 0.0 })
+}
+
+/// A call whose future is about to be made. `call` runs at once, while recording only, and what it borrows is free again
+/// when the future takes the parameters with it.
 #[inline]
-pub fn future<'a, F: Future>(
+pub fn async_call_with<'a>(
     site: &'static Site,
     owner: Option<fn() -> &'static str>,
     call: impl FnOnce() -> Call<'a>,
-    future: F,
-) -> Instrumented<F> {
+) -> AsyncCall {
     let mut recorded =
         AsyncCall { site, owner, key: None, flops: 0.0, bytes: 0.0, stage: Stage::Over };
     if !(cfg!(bottleneck_disabled) || process::is_off())
@@ -79,7 +84,13 @@ pub fn future<'a, F: Future>(
         recorded.bytes = call.bytes;
         recorded.stage = Stage::New;
     }
-    Instrumented { inner: future, call: recorded }
+    recorded
+}
+
+/// Records the polls of `future` as those of `call`. Small, because every future gets its own copy.
+#[inline]
+pub fn future<F: Future>(call: AsyncCall, future: F) -> Instrumented<F> {
+    Instrumented { inner: future, call }
 }
 
 impl<F: Future> Future for Instrumented<F> {
@@ -92,18 +103,30 @@ impl<F: Future> Future for Instrumented<F> {
             let this = self.get_unchecked_mut();
             (Pin::new_unchecked(&mut this.inner), &mut this.call)
         };
-        match PollSpan::begin(call) {
-            None => inner.poll(context),
-            Some(span) => {
-                let polled = inner.poll(context);
-                span.end(if polled.is_ready() { Some(End::Ready) } else { None });
-                polled
-            }
+        // Every future gets its own copy of this function: what is not about `inner` is out of line.
+        let mut poll = Polling { span: PollSpan::begin(call), end: Some(End::Panicked) };
+        let polled = inner.poll(context);
+        poll.end = if polled.is_ready() { Some(End::Ready) } else { None };
+        polled
+    }
+}
+
+/// Ends the span of a poll however the poll ends: `end` says a panic until the poll has come back.
+struct Polling<'a> {
+    span: Option<PollSpan<'a>>,
+    end: Option<End>,
+}
+
+impl Drop for Polling<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.end(self.end);
         }
     }
 }
 
-/// One poll. Dropped without `end`, the future panicked.
+/// One poll.
 struct PollSpan<'a> {
     call: &'a mut AsyncCall,
     recorder: &'static Recorder,
@@ -113,7 +136,7 @@ struct PollSpan<'a> {
 }
 
 impl<'a> PollSpan<'a> {
-    #[inline]
+    #[inline(never)]
     fn begin(call: &'a mut AsyncCall) -> Option<Self> {
         if matches!(call.stage, Stage::Over) {
             return None;
@@ -137,20 +160,16 @@ impl<'a> PollSpan<'a> {
         Some(Self { call, recorder, node, start, first_poll })
     }
 
-    #[inline]
     fn end(self, end: Option<End>) {
-        let this = core::mem::ManuallyDrop::new(self);
-        let now = this.close();
+        let now = self.close();
         match end {
-            Some(end) => finish(this.recorder, this.node, now.saturating_sub(this.first_poll), end),
+            Some(end) => finish(self.recorder, self.node, now.saturating_sub(self.first_poll), end),
             None => {
-                // SAFETY: `call` is read out of a value that is not dropped, once.
-                let call = unsafe { core::ptr::read(&raw const this.call) };
-                call.stage = Stage::Waiting(Life {
-                    first_poll: this.first_poll,
+                self.call.stage = Stage::Waiting(Life {
+                    first_poll: self.first_poll,
                     last_poll_end: now,
-                    recorder: core::ptr::from_ref(this.recorder) as usize,
-                    node: core::ptr::from_ref(this.node) as usize,
+                    recorder: core::ptr::from_ref(self.recorder) as usize,
+                    node: core::ptr::from_ref(self.node) as usize,
                 });
             }
         }
@@ -163,13 +182,6 @@ impl<'a> PollSpan<'a> {
         add(&self.node.total, busy);
         add(&self.node.polls, 1);
         self.start + busy
-    }
-}
-
-impl Drop for PollSpan<'_> {
-    fn drop(&mut self) {
-        let now = self.close();
-        finish(self.recorder, self.node, now.saturating_sub(self.first_poll), End::Panicked);
     }
 }
 

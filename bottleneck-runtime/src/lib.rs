@@ -15,6 +15,8 @@
 mod clock;
 pub mod format;
 mod future;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod hot_path_test;
 mod key;
 mod os;
 mod record;
@@ -29,7 +31,7 @@ pub use work::{Dtype, Work};
 /// Names for generated code. Not a public interface: it changes with every release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::future::{Instrumented, future};
+    pub use crate::future::{AsyncCall, Instrumented, async_call, async_call_with, future};
     pub use crate::key::{AsKey, Key, key};
     pub use crate::site::{Asserted, Site, SiteOptions};
     pub use crate::span::{Call, SpanGuard, enter, enter_method, enter_with};

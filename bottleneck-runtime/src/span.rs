@@ -102,7 +102,7 @@ pub fn work(work: Work) {
 
 /// Out of line, as `close` is: an annotated function holds two calls and nothing else.
 #[inline(never)]
-fn open(site: &'static Site, owner: Owner) -> SpanGuard {
+pub(crate) fn open(site: &'static Site, owner: Owner) -> SpanGuard {
     match thread::attached() {
         Some(recorder) => recorder.open(site, owner, None),
         None => open_first(site, owner),
@@ -131,7 +131,7 @@ impl Drop for SpanGuard {
 
 /// Closes a span. Out of line: one copy of it serves every annotated function.
 #[inline(never)]
-fn close(node: &Node, start: u64) {
+pub(crate) fn close(node: &Node, start: u64) {
     // Not by way of the thread-local variable, whose address costs a call in position-independent code. In a forked child
     // the node is zeros; at the very end of a thread the recorder finds the span closed.
     // SAFETY: null, or the address of a recorder, which is never freed.

@@ -67,6 +67,10 @@ impl FileMap {
 
     /// Takes space for `bytes` from offset `at`, so that touching them cannot fail for want of space.
     pub(crate) fn extend(&self, at: usize, bytes: usize) -> Result<(), Errno> {
+        if at + bytes > size_limit() {
+            // The kernel would send SIGXFSZ, which ends the program.
+            return Err(Errno(libc::EFBIG));
+        }
         // SAFETY: plain system call on our own descriptor.
         while unsafe { libc::fallocate(self.fd, 0, at as libc::off_t, bytes as libc::off_t) } != 0 {
             match Errno::last() {
@@ -124,6 +128,16 @@ impl FileMap {
             );
             libc::close(self.fd);
         }
+    }
+}
+
+/// The longest file that this process may make (`ulimit -f`).
+fn size_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for a `rlimit`.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } {
+        0 => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
+        _ => usize::MAX,
     }
 }
 

@@ -24,6 +24,21 @@ async fn later(n: usize) -> Result<usize, std::num::ParseIntError> {
 async fn nothing_later() {}
 
 #[bottleneck]
+async fn same(n: usize) -> usize {
+    n
+}
+
+#[bottleneck]
+async unsafe fn read(at: &usize) -> usize {
+    *at
+}
+
+#[bottleneck]
+async fn block(n: usize) -> usize {
+    unsafe { read(&n).await }
+}
+
+#[bottleneck]
 fn returned(n: usize) -> std::pin::Pin<Box<dyn Future<Output = usize>>> {
     if n == 0 {
         return Box::pin(async { 0 });
@@ -35,5 +50,6 @@ fn returned(n: usize) -> std::pin::Pin<Box<dyn Future<Output = usize>>> {
 fn main() {
     nothing();
     block_on(nothing_later());
+    assert_eq!(block_on(same(1)) + block_on(block(1)), 2);
     assert_eq!(plain(1) + block_on(later(1)).unwrap_or(0) + block_on(returned(1)), 4);
 }

@@ -1,0 +1,158 @@
+//! Words to options.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::*;
+use crate::cargo::pick::RunKind;
+use crate::commands::pipeline::Format;
+use crate::commands::present::{Destination, MessageFormat};
+use crate::commands::run::ProgramChoice;
+use crate::commands::target::{BuildOptions, Profile};
+
+fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+#[track_caller]
+fn run_of(line: &str) -> RunOptions {
+    match parse_line(line).unwrap().command {
+        Command::Run(options) => *options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn build_of(line: &str) -> BuildOptions {
+    match run_of(line).program {
+        ProgramChoice::Built(options) => options,
+        ProgramChoice::Prebuilt(program) => panic!("{program:?}"),
+    }
+}
+
+fn words(line: &str) -> Vec<OsString> {
+    line.split_whitespace().map(OsString::from).collect()
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cargo::command().debug_assert();
+}
+
+#[test]
+fn the_word_may_be_left_out() {
+    assert_eq!(run_of("cargo-bottleneck run a"), run_of("cargo-bottleneck bottleneck run a"));
+}
+
+#[test]
+fn words_after_the_program_belong_to_it() {
+    assert_eq!(run_of("x run --release -- --port 80 -v").args, words("--port 80 -v"));
+    assert_eq!(run_of("x run --bin a x y -v").args, words("x y -v"));
+    assert_eq!(run_of("x run -- --color never").args, words("--color never"));
+}
+
+#[test]
+fn a_target_may_lack_its_name() {
+    assert_eq!(build_of("x run --bin --").targets, [(RunKind::Bin, None)]);
+    assert_eq!(
+        build_of("x run --example tiny").targets,
+        [(RunKind::Example, Some("tiny".to_owned()))]
+    );
+    assert_eq!(build_of("x run --test a --bench b").targets.len(), 2);
+}
+
+#[test]
+fn the_profile_is_ours_unless_another_is_named() {
+    assert_eq!(build_of("x run").profile, Profile::Bottleneck);
+    assert_eq!(build_of("x run -r").profile, Profile::Release);
+    assert_eq!(build_of("x run --dev").profile, Profile::Dev);
+    assert_eq!(build_of("x run --profile fast").profile, Profile::Named("fast".to_owned()));
+    parse_line("x run --release --dev").unwrap_err();
+}
+
+#[test]
+fn flags_of_cargo_are_handed_on() {
+    let build = build_of(
+        "x run -F a,b --features c --all-features --no-default-features -j 2 --keep-going --ignore-rust-version \
+         --manifest-path p/Cargo.toml --locked --offline --frozen -Z unstable --color never --config a.b=1 --config f.toml \
+         -vv",
+    );
+    assert_eq!(
+        build.build_flags,
+        words(
+            "--verbose --features a,b --features c --all-features --no-default-features --jobs 2 --keep-going \
+             --ignore-rust-version"
+        )
+    );
+    assert_eq!(
+        build.common_flags,
+        words("--manifest-path p/Cargo.toml --locked --offline --frozen -Z unstable --color never")
+    );
+    assert_eq!(build.config_flags, words("--config a.b=1 --config f.toml"));
+}
+
+#[test]
+fn a_prebuilt_program_takes_no_flags_of_a_build() {
+    let run = run_of("x run --exec -- ./server --port 80");
+    assert_eq!(run.program, ProgramChoice::Prebuilt("./server".into()));
+    assert_eq!(run.args, words("--port 80"));
+    parse_line("x run --exec").unwrap_err();
+    let error = parse_line("x run --exec --bin a -- ./server").unwrap_err();
+    assert!(error.to_string().contains("'--exec' cannot be used with '--bin'"), "{error}");
+}
+
+#[test]
+fn an_output_with_an_extension_is_a_file() {
+    let run = run_of("x run -o out/flame.svg --format json");
+    assert_eq!(run.destination, Destination::File(PathBuf::from("out/flame.svg"), Format::Svg));
+    assert_eq!(run.report.formats, [Format::Svg, Format::Json]);
+    assert_eq!(run_of("x run -o out").destination, Destination::Directory(PathBuf::from("out")));
+    assert_eq!(run_of("x run").destination, Destination::Usual);
+}
+
+#[test]
+fn formats_are_listed_once_and_in_order() {
+    assert_eq!(run_of("x run").report.formats, [Format::Svg, Format::Json]);
+    assert_eq!(
+        run_of("x run --format folded,svg,folded").report.formats,
+        [Format::Svg, Format::Folded]
+    );
+    parse_line("x run --format html").unwrap_err();
+}
+
+#[test]
+fn message_formats() {
+    assert_eq!(
+        run_of("x run --message-format json").presentation.message_format,
+        MessageFormat::Json
+    );
+    assert_eq!(run_of("x run").presentation.message_format, MessageFormat::Human);
+}
+
+#[test]
+fn verbosity() {
+    assert_eq!(parse_line("x run -q").unwrap().verbosity, Verbosity::Quiet);
+    assert_eq!(parse_line("x run -v").unwrap().verbosity, Verbosity::Verbose);
+    parse_line("x run -q -v").unwrap_err();
+}
+
+#[test]
+fn color_is_found_before_the_program_only() {
+    let of = |line: &str| color::early(&words(line));
+    assert_eq!(of("x run --color always"), anstream::ColorChoice::Always);
+    assert_eq!(of("x run --color always --color=never"), anstream::ColorChoice::Never);
+}
+
+fn help_of(line: &str) -> String {
+    // A fixed width: the terminal that the tests run in must not matter.
+    let command = Cargo::command().term_width(100);
+    command.try_get_matches_from(with_word(words(line))).unwrap_err().to_string()
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!("help", help_of("x --help"));
+    insta::assert_snapshot!("help_run", help_of("x run --help"));
+    insta::assert_snapshot!("help_report", help_of("x report --help"));
+    insta::assert_snapshot!("help_doctor", help_of("x doctor --help"));
+}

@@ -1,0 +1,127 @@
+//! What the user sees of a finished report: the verdict, the paths, one line of JSON for a program.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::commands::open;
+use crate::commands::pipeline::{Format, Outputs, RunFacts, Source};
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::run_dir::write_atomically;
+use crate::status::Status;
+
+/// Where a report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Its usual folder below the target directory.
+    Usual,
+    /// A folder of the user's choice.
+    Directory(PathBuf),
+    /// The usual folder, and one file of it also at a path of the user's choice.
+    File(PathBuf, Format),
+}
+
+/// How the verdict is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presentation {
+    /// For whom.
+    pub message_format: MessageFormat,
+    /// Whether the picture is opened.
+    pub open: bool,
+}
+
+/// For whom the verdict is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageFormat {
+    /// A person.
+    #[default]
+    Human,
+    /// A person who wants one line.
+    Short,
+    /// A program: one line of JSON on stdout.
+    Json,
+}
+
+/// Shows the report and puts it where the user wants it.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn present(
+    source: &Source,
+    facts: Option<&RunFacts>,
+    outputs: &Outputs,
+    destination: &Destination,
+    presentation: Presentation,
+    status: Status,
+) -> Result<(), Error> {
+    let mut files = outputs.files.clone();
+    if let Destination::File(path, format) = destination
+        && let Some((_, file)) = files.iter_mut().find(|(of, _)| of == format)
+    {
+        let bytes = std::fs::read(&*file).map_err(|error| {
+            Error::new(ExitCode::CannotWrite, format!("cannot read `{}`", file.display()))
+                .why(error)
+        })?;
+        write_atomically(path, &bytes)?;
+        file.clone_from(path);
+    }
+    for warning in &outputs.warnings {
+        status.warning(warning);
+    }
+    match presentation.message_format {
+        MessageFormat::Human if !outputs.human.is_empty() => {
+            status.text(&format!("\n{}\n", outputs.human));
+        }
+        MessageFormat::Short if !outputs.short.is_empty() => status.text(&outputs.short),
+        MessageFormat::Human | MessageFormat::Short | MessageFormat::Json => {}
+    }
+    for (format, path) in &files {
+        status.line(format.word(), shown(path).display());
+    }
+    if let Some(recording) = source.recordings.first() {
+        status.line(
+            "Raw",
+            format_args!("{} (cargo bottleneck report FILE)", shown(recording).display()),
+        );
+    }
+    if presentation.message_format == MessageFormat::Json {
+        // A reader that has gone away is not an error of the run.
+        let _ = writeln!(std::io::stdout().lock(), "{}", json_line(source, facts, outputs, &files));
+    }
+    if presentation.open {
+        open::open(&files, status);
+    }
+    Ok(())
+}
+
+/// The one line of `--message-format json`. Readers ignore keys that they do not know.
+fn json_line(
+    source: &Source,
+    facts: Option<&RunFacts>,
+    outputs: &Outputs,
+    files: &[(Format, PathBuf)],
+) -> serde_json::Value {
+    let files: serde_json::Map<_, _> =
+        files.iter().map(|(format, path)| (format.name().to_owned(), json!(path))).collect();
+    json!({
+        "reason": "bottleneck-report",
+        "program": facts.map(|facts| &facts.program),
+        "exit": facts.map(|facts| json!({"code": facts.exit.code, "signal": facts.exit.signal})),
+        "wall_ns": facts.map(|facts| facts.wall_ns),
+        "pid": facts.map(|facts| facts.pid),
+        "cut": facts.map(|facts| facts.cut),
+        "directory": source.directory,
+        "recordings": source.recordings,
+        "files": files,
+        "warnings": outputs.warnings,
+        "summary": outputs.summary,
+    })
+}
+
+/// A path as short as it can be said from here.
+fn shown(path: &std::path::Path) -> &std::path::Path {
+    let current = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(current).unwrap_or(path)
+}

@@ -1,0 +1,95 @@
+//! `cargo bottleneck report`: the report of an earlier run, or of a recording from elsewhere, once more.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::cargo::Cargo;
+use crate::cargo::inherited::Inherited;
+use crate::cargo::metadata;
+use crate::cargo::toolchain::cargo_program;
+use crate::commands::latest;
+use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
+use crate::commands::present::{self, Destination, Presentation};
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::run_dir::RunDir;
+use crate::status::Status;
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// A recording or the folder of a run; the newest run of this workspace if `None`.
+    pub path: Option<PathBuf>,
+    /// Where the report goes.
+    pub destination: Destination,
+    /// What the report is.
+    pub report: Options,
+    /// How the verdict is shown.
+    pub presentation: Presentation,
+}
+
+/// Reports on a recording. Returns the code to end with.
+///
+/// # Errors
+/// If there is no recording, it cannot be read, or the report cannot be written.
+pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
+    let path = match &options.path {
+        Some(path) => path.clone(),
+        None => latest::newest_run(&target_directory(status))?,
+    };
+    let recordings = latest::recordings_at(&path)?;
+    let home = home_of(&path);
+    let facts = home.as_deref().and_then(RunFacts::load);
+    let directory = match (&options.destination, home) {
+        (Destination::Directory(directory), _) => {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", directory.display()))
+                    .why(error)
+            })?;
+            directory.clone()
+        }
+        (Destination::Usual | Destination::File(..), Some(home)) => home,
+        // A recording from elsewhere gets a folder like any run, named after the file.
+        (Destination::Usual | Destination::File(..), None) => {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            RunDir::create(&target_directory(status), &name, SystemTime::now())?.path().to_owned()
+        }
+    };
+    let source = Source { recordings, directory };
+    let outputs = report_from(&source, facts.as_ref(), &options.report)?;
+    present::present(
+        &source,
+        facts.as_ref(),
+        &outputs,
+        &options.destination,
+        options.presentation,
+        status,
+    )?;
+    if outputs.n_spans == Some(0) {
+        let what = format!("no spans in `{}`", path.display());
+        return Err(Error::new(ExitCode::NoSpans, what)
+            .why("no function that carries #[bottleneck] was called"));
+    }
+    Ok(0)
+}
+
+/// The folder of the run that `path` belongs to: itself, or the one around its `run.bneck`.
+fn home_of(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_owned());
+    }
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    RunFacts::load(parent).map(|_| parent.to_owned())
+}
+
+fn target_directory(status: Status) -> PathBuf {
+    let inherited = Inherited::from_process();
+    let cargo = Cargo {
+        program: cargo_program(&inherited),
+        common: Vec::new(),
+        inherited: &inherited,
+        status,
+    };
+    metadata::target_directory_here(&cargo).unwrap_or_else(|| "target".into())
+}

@@ -1,0 +1,127 @@
+//! `cargo bottleneck run`: build, run, report.
+
+use std::ffi::OsString;
+use std::time::SystemTime;
+
+use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
+use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
+use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::target::{self, BuildOptions};
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::launch::{self, shell_words};
+use crate::run_dir::{self, RunDir};
+use crate::status::Status;
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The program.
+    pub program: ProgramChoice,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Where the report goes.
+    pub destination: Destination,
+    /// What the report is.
+    pub report: Options,
+    /// How the verdict is shown.
+    pub presentation: Presentation,
+}
+
+/// Where the program comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgramChoice {
+    /// Cargo builds it.
+    Built(BuildOptions),
+    /// It is there already.
+    Prebuilt(OsString),
+}
+
+/// Runs the program and reports on it. Returns the code to end with, which is the program's own wherever it failed.
+///
+/// # Errors
+/// If the program cannot be built or started, records nothing, or the report cannot be written.
+pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
+    let inherited = Inherited::from_process();
+    let mut runnable = match &options.program {
+        ProgramChoice::Built(build) => target::built(build, &options.args, &inherited, status)?,
+        ProgramChoice::Prebuilt(program) => {
+            target::prebuilt(program, &options.args, &inherited, status)
+        }
+    };
+    let mut directory = match &options.destination {
+        Destination::Directory(path) => RunDir::at(path)?,
+        Destination::Usual | Destination::File(..) => {
+            RunDir::create(&runnable.target_directory, &runnable.name, SystemTime::now())?
+        }
+    };
+    if let Some(reason) = directory.prepare_recording()? {
+        status.note(format_args!(
+            "recording into memory: `{}` cannot be mapped ({reason})",
+            directory.path().display()
+        ));
+    }
+    let environment = &mut runnable.launch.environment;
+    environment.push((RUN_DIR.into(), directory.path().into()));
+    environment.extend(
+        directory.fallback_path().map(|path| (FALLBACK_FILE.into(), path.into_os_string())),
+    );
+
+    let command_line = runnable.launch.command_line();
+    status.line("Running", format_args!("`{}`", runnable.launch.display()));
+    let ended = launch::launch(&runnable.launch, &runnable.name, status)?;
+
+    let facts = RunFacts {
+        has_line_numbers: runnable.has_line_numbers,
+        is_optimized: runnable.is_optimized,
+        ..RunFacts::new(&runnable.name, command_line, &ended)
+    };
+    if ended.exit.signal.is_some() {
+        let words = std::iter::once(&runnable.launch.program).chain(&runnable.launch.args);
+        let what = format!(
+            "process didn't exit successfully: `{}` ({})",
+            shell_words(words),
+            ended.exit.words()
+        );
+        status.error(&Error::new(ExitCode::Setup, what));
+    }
+    match report_on(&directory, &facts, options, status) {
+        Ok(()) => Ok(ended.exit.code_to_pass_on()),
+        // The program has failed with a code of its own: that comes first, but the reason is told.
+        Err(error) if !ended.exit.is_success() => {
+            status.error(&error);
+            Ok(ended.exit.code_to_pass_on())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn report_on(
+    directory: &RunDir,
+    facts: &RunFacts,
+    options: &RunOptions,
+    status: Status,
+) -> Result<(), Error> {
+    directory.keep_fallback()?;
+    facts.save(directory.path())?;
+    let recordings = run_dir::recordings(directory.path());
+    let source = Source { recordings, directory: directory.path().to_owned() };
+    let outputs = report_from(&source, Some(facts), &options.report)?;
+    present::present(
+        &source,
+        Some(facts),
+        &outputs,
+        &options.destination,
+        options.presentation,
+        status,
+    )?;
+    if outputs.n_spans == Some(0) { Err(no_spans(facts)) } else { Ok(()) }
+}
+
+fn no_spans(facts: &RunFacts) -> Error {
+    let seconds = std::time::Duration::from_nanos(facts.wall_ns).as_secs_f64();
+    let what = format!("no spans were recorded in `{}` (ran {seconds:.1} s)", facts.program);
+    Error::new(ExitCode::NoSpans, what)
+        .why("no function that carries #[bottleneck] was called")
+        .fix("put #[bottleneck_runtime::bottleneck] on the functions of one request path, from the outermost inwards")
+}

@@ -1,0 +1,200 @@
+//! Starts the program, waits for it, and says exactly how it went.
+//!
+//! The program shares the process group, the terminal and the three standard streams with the command: prompts, colors
+//! and job control work as without it. Nothing is read from or written to its streams.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::signals::{SignalGuard, StoppedBy};
+use crate::status::Status;
+use crate::syscalls::{self, Usage};
+
+/// A program, ready to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// What to start, a path or a name to look for in `PATH`; also its `argv[0]`.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Where it starts; the directory of the command if `None`.
+    pub directory: Option<PathBuf>,
+    /// Its whole environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// A program that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its process id, free again.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC` just before it was started.
+    pub started: Duration,
+    /// From there until the kernel said that it had ended.
+    pub wall: Duration,
+    /// How it ended.
+    pub exit: Exit,
+    /// Who ended it, if not itself.
+    pub stopped_by: Option<StoppedBy>,
+    /// What the kernel counted for it and its children.
+    pub usage: Usage,
+}
+
+/// How a program ended: by a code or by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The code that it gave.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether the kernel dumped its core.
+    #[serde(default)]
+    pub core_dumped: bool,
+}
+
+/// Runs the program to its end. `name` is what messages call it.
+///
+/// # Errors
+/// If it cannot be started. How it ends is no error.
+pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Error> {
+    let setup = |what: String, error: io::Error| Error::new(ExitCode::Setup, what).why(error);
+    let signals = SignalGuard::install(name, status)
+        .map_err(|e| setup("cannot watch for signals".to_owned(), e))?;
+    let mut command = Command::new(&launch.program);
+    command
+        .args(&launch.args)
+        .env_clear()
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    if let Some(directory) = &launch.directory {
+        command.current_dir(directory);
+    }
+    let started = syscalls::monotonic();
+    let child = command
+        .spawn()
+        .map_err(|error| setup(format!("cannot start `{}`", launch.program.display()), error))?;
+    let pid = child.id();
+    signals.program_started(pid);
+    let waited = syscalls::wait_until_ended(pid);
+    let wall = syscalls::monotonic().saturating_sub(started);
+    // From here on no signal is sent to the process id, so that it can be freed.
+    let stopped_by = signals.program_ended();
+    let (exit, usage) = waited
+        .and_then(|()| syscalls::reap(pid))
+        .map_err(|error| setup(format!("cannot wait for `{}`", launch.program.display()), error))?;
+    Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+}
+
+impl Launch {
+    /// The command line, as it is recorded in the report.
+    pub fn command_line(&self) -> Vec<String> {
+        std::iter::once(&self.program)
+            .chain(&self.args)
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// The command line as a person would type it into a shell.
+    pub fn display(&self) -> String {
+        shell_words(std::iter::once(&self.program).chain(&self.args))
+    }
+}
+
+/// Words as a person would type them into a shell.
+pub fn shell_words<'a>(words: impl Iterator<Item = &'a OsString>) -> String {
+    words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.+:@%^".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        Self { code: status.code(), signal: status.signal(), core_dumped: status.core_dumped() }
+    }
+}
+
+impl Exit {
+    /// A good end.
+    pub fn is_success(self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The code that the command passes on: the program's own, or 128 plus the number of the signal.
+    pub fn code_to_pass_on(self) -> u8 {
+        let code = self.code.or(self.signal.map(|signal| 128 + signal)).unwrap_or(1);
+        // A code has 8 bits and a signal number 7: this cannot fail on what the kernel gave.
+        u8::try_from(code).unwrap_or(1)
+    }
+
+    /// Cargo's words for it: `exit status: 1`, `signal: 11, SIGSEGV: invalid memory reference`.
+    pub fn words(self) -> String {
+        match (self.code, self.signal) {
+            (_, Some(signal)) => format!("signal: {signal}{}", signal_words(signal)),
+            (Some(code), None) => format!("exit status: {code}"),
+            (None, None) => "unknown status".to_owned(),
+        }
+    }
+}
+
+/// The same words as in `cargo_util::exit_status_to_string`, so that they are found by the same searches.
+fn signal_words(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGABRT => ", SIGABRT: process abort signal",
+        libc::SIGALRM => ", SIGALRM: alarm clock",
+        libc::SIGFPE => ", SIGFPE: erroneous arithmetic operation",
+        libc::SIGHUP => ", SIGHUP: hangup",
+        libc::SIGILL => ", SIGILL: illegal instruction",
+        libc::SIGINT => ", SIGINT: terminal interrupt signal",
+        libc::SIGKILL => ", SIGKILL: kill",
+        libc::SIGPIPE => ", SIGPIPE: write on a pipe with no one to read",
+        libc::SIGQUIT => ", SIGQUIT: terminal quit signal",
+        libc::SIGSEGV => ", SIGSEGV: invalid memory reference",
+        libc::SIGTERM => ", SIGTERM: termination signal",
+        libc::SIGBUS => ", SIGBUS: access to undefined memory",
+        libc::SIGSYS => ", SIGSYS: bad system call",
+        libc::SIGTRAP => ", SIGTRAP: trace/breakpoint trap",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_passed_on_as_a_shell_shows_it() {
+        let exit = Exit::from(ExitStatus::from_raw(libc::SIGSEGV));
+        assert_eq!(exit.code_to_pass_on(), 139);
+        assert_eq!(exit.words(), "signal: 11, SIGSEGV: invalid memory reference");
+    }
+
+    #[test]
+    fn every_code_is_passed_on() {
+        for code in 0..=255_u8 {
+            assert_eq!(
+                Exit::from(ExitStatus::from_raw(i32::from(code) << 8)).code_to_pass_on(),
+                code
+            );
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let words = ["target/debug/x", "a b", "", "it's", "--n=3"].map(OsString::from);
+        assert_eq!(shell_words(words.iter()), r"target/debug/x 'a b' '' 'it'\''s' --n=3");
+    }
+}

@@ -1,0 +1,10 @@
+//! The real command on small projects without dependencies, compared with what cargo itself does.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod environment;
+mod outcome;
+mod project;
+mod signals;
+mod targets;
+mod terminal;
