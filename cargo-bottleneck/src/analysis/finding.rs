@@ -28,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) no_ceilings: Option<&'a str>,
     /// Spans are on one thread, so that thread time is wall time.
     pub(super) is_exact: bool,
+    /// Sites are marked as requests.
+    pub(super) has_requests: bool,
 }
 
 /// What the time of a finding is.

@@ -2,7 +2,7 @@
 //!
 //! Pure and deterministic: a profile and a [`Context`] in, an [`Analysis`] out; no clock, no I/O. The steps, each in its
 //! module: [`attribution`] (on the CPU or waiting), [`in_flight`] (what time counts), [`roofline`] and [`classify`] (which
-//! kind), [`finding`] (where), [`verdict`] and [`phases`] (the judgement), [`gain`] (what it is worth), [`summary`] (as
+//! kind), `finding` (where), [`verdict`] and `phases` (the judgement), [`gain`] (what it is worth), [`summary`] (as
 //! reports hold it). Samples, device records and causes of waits will enter in `classify`, blame between threads in
 //! `in_flight`.
 
@@ -106,6 +106,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         labels: &labels,
         no_ceilings: ceilings.err().map(String::as_str),
         is_exact: in_flight.is_exact(),
+        has_requests: in_flight.has_requests,
     };
     let scope: Vec<SpanIdx> =
         profile.spans.indices().filter(|&span| in_flight.counts[span]).collect();
@@ -150,7 +151,10 @@ fn looked_at(
     let knows_waits =
         profile.program_threads().any(|(_, thread)| thread.source != OffCpuSource::Unknown);
     if knows_waits && kinds.total() > 0 {
-        if is_small(sum(|time| time.preempted_ns)) {
+        // A thread's CPU clock does not tell preemption from waits.
+        let knows_preemption =
+            profile.program_threads().all(|(_, thread)| thread.source == OffCpuSource::Switches);
+        if knows_preemption && is_small(sum(|time| time.preempted_ns)) {
             checked.push("preemption".to_owned());
         }
         if is_small(sum(|time| time.blocked_ns)) {

@@ -17,6 +17,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         labels: &analysis.labels,
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
         is_exact: analysis.in_flight.is_exact(),
+        has_requests: analysis.in_flight.has_requests,
     };
     let program_spans = || {
         profile
