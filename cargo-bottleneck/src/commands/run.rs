@@ -13,7 +13,6 @@ use crate::exit_code::ExitCode;
 
 use crate::launch;
 use crate::machine::Machine;
-use crate::run_dir::RunDir;
 use crate::run_dir::{self, RunDir};
 use crate::status::Status;
 
