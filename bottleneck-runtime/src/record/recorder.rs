@@ -298,7 +298,11 @@ impl Recorder {
 pub(super) fn count_in_histogram(histogram: u64, ticks: u64) {
     // SAFETY: the address is that of a histogram slot, which has `BUCKETS` counters; `bucket` is below that.
     let bucket = unsafe { &*(histogram as *const AtomicU32).add(histogram::bucket(ticks)) };
-    bucket.store(bucket.load(Relaxed).saturating_add(1), Relaxed);
+    // A branch that is never taken, rather than a choice of two values.
+    let count = bucket.load(Relaxed).wrapping_add(1);
+    if count != 0 {
+        bucket.store(count, Relaxed);
+    }
 }
 
 /// Adds to a counter that only the calling thread writes: a plain load and store, not an atomic addition.
