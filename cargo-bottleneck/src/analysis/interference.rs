@@ -11,6 +11,8 @@ use crate::profile::SpanIdx;
 
 /// The rest of the process may use this part of the time that threads were kept from running.
 const HARDLY: f64 = 0.1;
+/// Below this part of the time in spans a run was not disturbed.
+const WORTH_A_WORD: f64 = 0.02;
 
 /// Whether preemption is the doing of other programs. What was not recorded counts against it.
 pub(super) fn is_by_other_programs(profile: &Profile, times: &Column<SpanIdx, SelfTime>) -> bool {
@@ -30,7 +32,10 @@ pub(super) fn is_by_other_programs(profile: &Profile, times: &Column<SpanIdx, Se
         preempted_ns += spans().map(|span| times[span].preempted_ns).sum::<u64>();
     }
     let rest_ns = process_ns.saturating_sub(with_spans_ns + profile.recorder_cpu_ns);
-    threads <= cpus && rest_ns as f64 <= HARDLY * preempted_ns as f64
+    let in_spans: u64 = times.values().iter().map(|time| time.wall_ns).sum();
+    threads <= cpus
+        && preempted_ns as f64 >= WORTH_A_WORD * in_spans as f64
+        && rest_ns as f64 <= HARDLY * preempted_ns as f64
 }
 
 #[cfg(test)]

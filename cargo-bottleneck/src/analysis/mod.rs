@@ -101,9 +101,10 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let times = attribution::attribute(profile);
     let in_flight = InFlight::of(profile, &times);
     let ceilings = context.ceilings.as_ref();
-    let classes = classify::classify(profile, &times, ceilings.ok());
-    let labels = identity::label(profile);
     let disturbed = interference::is_by_other_programs(profile, &times);
+    let lowered = ceilings.ok().filter(|_| disturbed).map(Ceilings::of_a_disturbed_run);
+    let classes = classify::classify(profile, &times, lowered.as_ref().or(ceilings.ok()));
+    let labels = identity::label(profile);
     let facts = Facts {
         profile,
         disturbed,
