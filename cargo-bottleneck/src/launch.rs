@@ -77,11 +77,10 @@ pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Erro
         command.current_dir(directory);
     }
     let started = syscalls::monotonic();
-    let child = command
-        .spawn()
+    let child = signals
+        .start(|| command.spawn())
         .map_err(|error| setup(format!("cannot start `{}`", launch.program.display()), error))?;
     let pid = child.id();
-    signals.program_started(pid);
     let waited = syscalls::wait_until_ended(pid);
     let wall = syscalls::monotonic().saturating_sub(started);
     // From here on no signal is sent to the process id, so that it can be freed.

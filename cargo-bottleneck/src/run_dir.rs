@@ -96,11 +96,16 @@ impl RunDir {
         Some(PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())))
     }
 
-    /// Copies what was recorded into memory to `run.bneck`, so that it outlives the command.
-    ///
-    /// # Errors
-    /// If the copy cannot be written.
-    pub fn keep_fallback(&self) -> Result<(), Error> {
+    /// The recordings of the run. What was recorded into memory is first copied to `run.bneck`, so that it outlives the
+    /// command; if that cannot be written, the recording in memory is given, with the reason.
+    pub fn recordings(&self) -> (Vec<PathBuf>, Option<Error>) {
+        match (self.keep_fallback(), self.fallback_path()) {
+            (Err(error), Some(memory)) => (vec![memory], Some(error)),
+            (result, _) => (recordings(&self.path), result.err()),
+        }
+    }
+
+    fn keep_fallback(&self) -> Result<(), Error> {
         use std::io::{Read as _, Seek as _};
         let Some(mut file) = self.fallback.as_ref() else {
             return Ok(());
@@ -259,8 +264,19 @@ mod tests {
         let memory = syscalls::memory_file(c"trial").unwrap();
         let run = RunDir { path: folder.path().to_owned(), fallback: Some(memory) };
         fs::write(run.fallback_path().unwrap(), b"recording").unwrap();
-        run.keep_fallback().unwrap();
+        let (recordings, error) = run.recordings();
+        assert!(error.is_none() && recordings == [folder.path().join("run.bneck")]);
         assert_eq!(fs::read(folder.path().join("run.bneck")).unwrap(), b"recording");
+    }
+
+    #[test]
+    fn a_recording_that_cannot_be_kept_is_still_read() {
+        let memory = syscalls::memory_file(c"trial").unwrap();
+        let run = RunDir { path: "/proc/nowhere".into(), fallback: Some(memory) };
+        fs::write(run.fallback_path().unwrap(), b"recording").unwrap();
+        let (recordings, error) = run.recordings();
+        assert!(error.unwrap().to_string().starts_with("cannot write `/proc/nowhere"));
+        assert_eq!(fs::read(&recordings[0]).unwrap(), b"recording");
     }
 
     #[test]

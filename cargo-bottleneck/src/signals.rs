@@ -5,7 +5,8 @@
 //! are passed on. Once the program has ended, they do to the command what they do to any other.
 
 use std::io::{self, Read as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::Child;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::status::Status;
 use crate::syscalls;
@@ -27,7 +28,14 @@ pub enum StoppedBy {
 /// Keeps the signals of the command away from it while a program runs.
 #[derive(Debug)]
 pub struct SignalGuard {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told after every signal that has been dealt with.
+    dealt_with: Condvar,
 }
 
 #[derive(Debug)]
@@ -36,6 +44,8 @@ struct State {
     name: String,
     phase: Phase,
     interrupts: u32,
+    /// Signals that have been dealt with.
+    n_signals: u64,
     stopped_by: Option<StoppedBy>,
     status: Status,
 }
@@ -68,20 +78,25 @@ impl SignalGuard {
     /// # Errors
     /// If the process may open no more files or start no more threads.
     pub fn install(name: &str, status: Status) -> io::Result<Self> {
-        let state = Arc::new(Mutex::new(State {
+        let state = State {
             name: name.to_owned(),
             phase: Phase::Starting(Vec::new()),
             interrupts: 0,
+            n_signals: 0,
             stopped_by: None,
             status,
-        }));
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), dealt_with: Condvar::new() });
         let mut pipe = syscalls::signal_pipe()?;
-        let watched = Arc::clone(&state);
+        let watched = Arc::clone(&shared);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let mut report = [0; 2];
             // The write end is never closed: this ends with the process.
             while pipe.read_exact(&mut report).is_ok() {
-                lock(&watched).on_signal(i32::from(report[0]), report[1] == 1);
+                let mut state = watched.lock();
+                state.on_signal(i32::from(report[0]), report[1] == 1);
+                state.n_signals += 1;
+                watched.dealt_with.notify_all();
             }
         })?;
         for signal in HANDLED {
@@ -89,22 +104,35 @@ impl SignalGuard {
                 syscalls::catch(signal);
             }
         }
-        Ok(Self { state })
+        Ok(Self { shared })
     }
 
-    /// From now on signals go to the program with the process id `pid`.
-    pub fn program_started(&self, pid: u32) {
-        let mut state = lock(&self.state);
-        if let Phase::Starting(missed) = std::mem::replace(&mut state.phase, Phase::Running(pid)) {
+    /// Starts the program; from then on signals are its own.
+    ///
+    /// # Errors
+    /// Those of `spawn`.
+    pub fn start(&self, spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+        // Held over the start: a program may be heard of, and be interrupted, before its process id is known here.
+        let mut state = self.shared.lock();
+        let child = spawn()?;
+        if let Phase::Starting(missed) =
+            std::mem::replace(&mut state.phase, Phase::Running(child.id()))
+        {
             for signal in missed {
-                syscalls::send_signal(pid, signal);
+                syscalls::send_signal(child.id(), signal);
             }
         }
+        Ok(child)
     }
 
     /// The program has ended; call it before its process id is freed. Returns who ended it, if not itself.
     pub fn program_ended(&self) -> Option<StoppedBy> {
-        let mut state = lock(&self.state);
+        let mut state = self.shared.lock();
+        // The signal that ended the program is still the program's: Ctrl-C may have ended it faster than the report of
+        // it went through the pipe.
+        while state.n_signals < syscalls::signals_reported() {
+            state = self.shared.dealt_with.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         state.phase = Phase::Ended;
         state.stopped_by
     }
@@ -137,7 +165,7 @@ impl State {
             Phase::Starting(missed) => {
                 missed.push(signal);
                 self.stopped_by = Some(StoppedBy::Signal(signal));
-                Reaction::Nothing
+                if is_interrupt { Reaction::Say(WAITING) } else { Reaction::Nothing }
             }
             Phase::Running(_) if is_interrupt && 2 < self.interrupts => Reaction::Die,
             &mut Phase::Running(pid) if is_interrupt && self.interrupts == 2 => {
@@ -167,9 +195,11 @@ impl State {
 
 const WAITING: &str = "waiting for `{}` to stop (again = kill it, the report is still written)";
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A panic while printing leaves the state as it was, and signals must still be handled.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while printing leaves the state as it was, and signals must still be handled.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +211,7 @@ mod tests {
             name: "x".to_owned(),
             phase,
             interrupts: 0,
+            n_signals: 0,
             stopped_by: None,
             status: Status::default(),
         }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the kernel counted for a process that has ended and for the descendants that it waited for.
@@ -118,6 +118,16 @@ pub fn is_ignored(signal: i32) -> bool {
 /// Write end of the pipe that [`on_signal`] reports to; -1 while there is none.
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
 
+/// Reports that [`on_signal`] has written.
+static SIGNALS_REPORTED: AtomicU64 = AtomicU64::new(0);
+
+/// How many signals have been reported to the pipe so far. A signal that arrived before a wait for a child returned is
+/// among them, since its handler runs first.
+pub fn signals_reported() -> u64 {
+    // Acquire: pairs with the Release in `on_signal`; whoever sees the count finds the report in the pipe.
+    SIGNALS_REPORTED.load(Ordering::Acquire)
+}
+
 /// Opens the pipe that reports the signals of [`catch`]: two bytes each, the number and 1 if a process sent it (0 if the
 /// kernel did, for a terminal that every process of the foreground group hears). Called once per process.
 ///
@@ -152,7 +162,10 @@ extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, _context: *mut 
     unsafe {
         let errno = libc::__errno_location();
         let saved = *errno;
-        libc::write(pipe, report.as_ptr().cast(), report.len());
+        if libc::write(pipe, report.as_ptr().cast(), report.len()) == report.len().cast_signed() {
+            // Release: pairs with the Acquire in `signals_reported`.
+            SIGNALS_REPORTED.fetch_add(1, Ordering::Release);
+        }
         *errno = saved;
     }
 }

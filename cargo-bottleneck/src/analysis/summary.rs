@@ -12,11 +12,13 @@ use super::{Analysis, Context, frames, identity, verdict, wording};
 pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (Summary, Frame) {
     let facts = Facts {
         profile,
+        disturbed: analysis.disturbed,
         times: &analysis.times,
         classes: &analysis.classes,
         labels: &analysis.labels,
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
         is_exact: analysis.in_flight.is_exact(),
+        has_requests: analysis.in_flight.has_requests,
     };
     let program_spans = || {
         profile

@@ -9,7 +9,8 @@ use crate::profile::{OffCpuSource, SpanIdx};
 use crate::report::model::{Confidence, Verdict, VerdictKind};
 
 use super::finding::{Facts, Finding, Part, find};
-use super::kinds::ByKind;
+use super::kinds::{ByKind, ratio};
+use super::roofline::Subkind;
 use super::wording;
 
 /// Kinds within so many points of each other are about as large.
@@ -20,6 +21,8 @@ const MIXED: f64 = 0.05;
 pub struct Situation {
     /// Spans were recorded at all.
     pub has_spans: bool,
+    /// Sites are marked as requests.
+    pub has_requests: bool,
     /// There is time in flight.
     pub has_time: bool,
     /// Share of the largest kind that says something.
@@ -35,8 +38,10 @@ pub struct Situation {
 pub enum Decision {
     /// Nothing was recorded.
     Unrecorded,
-    /// Nothing was in flight.
+    /// No request was in flight.
     Idle,
+    /// Spans were recorded, and no time in them.
+    Untimed,
     /// Most of the time is unexplained.
     Unexplained,
     /// Two kinds are about as large.
@@ -57,7 +62,8 @@ pub struct Rule {
 /// The rules, from the first to try to the last; the last always holds.
 pub static RULES: &[Rule] = &[
     Rule { when: |s| !s.has_spans, says: Decision::Unrecorded },
-    Rule { when: |s| !s.has_time, says: Decision::Idle },
+    Rule { when: |s| !s.has_time && s.has_requests, says: Decision::Idle },
+    Rule { when: |s| !s.has_time, says: Decision::Untimed },
     Rule { when: |s| s.other > s.first - MIXED, says: Decision::Unexplained },
     Rule { when: |s| s.first - s.second < MIXED, says: Decision::Mixed },
     Rule { when: |s| s.second + s.other > s.first, says: Decision::Leads },
@@ -88,13 +94,39 @@ pub(super) fn kinds_of_self(facts: &Facts<'_>, span: SpanIdx) -> ByKind {
     res
 }
 
-/// Judges the paths in `scope`; `of` says what its shares are shares of.
+/// Time in `scope` that other programs took from it, in ns.
+fn taken_ns(facts: &Facts<'_>, scope: &[SpanIdx]) -> u64 {
+    let preempted = scope.iter().map(|&span| facts.times[span].preempted_ns);
+    if facts.disturbed { preempted.sum() } else { 0 }
+}
+
+/// A sentence on what other programs took, where it is worth one.
+pub(super) fn interference(facts: &Facts<'_>, scope: &[SpanIdx]) -> Option<String> {
+    let share = ratio(taken_ns(facts, scope), kinds_of(facts, scope).total());
+    (share >= MIXED).then(|| {
+        format!(
+            "other programs had the CPUs for {} of the time in flight: the verdict is about the rest, and rates may be lower \
+             than on a machine that does nothing else",
+            percent(share)
+        )
+    })
+}
+
+/// Judges the paths in `scope`; `of` says what its shares are shares of. Time that other programs took is in the kinds of a
+/// report, but not in its verdict: nothing in this program would win it back.
 pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
-    let kinds = kinds_of(facts, scope);
-    let findings = find(facts, scope);
+    let mut kinds = kinds_of(facts, scope);
+    let taken_ns = taken_ns(facts, scope);
+    let left =
+        if ratio(taken_ns, kinds.total()) < MIXED { "" } else { " that other programs left" };
+    let of = &format!("{of}{left}");
+    kinds.remove(Kind::Scheduling, taken_ns);
+    let mut findings = find(facts, scope);
+    findings.retain(|finding| finding.subkind != Some(Subkind::Interference));
     let ranked = kinds.ranked();
     let (first, second) = (ranked[0].0, ranked[1].0);
     let situation = Situation {
+        has_requests: facts.has_requests,
         has_spans: !facts.profile.spans.is_empty(),
         has_time: kinds.total() > 0,
         first: kinds.share(first),
@@ -106,7 +138,7 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
         kind: VerdictKind::Inconclusive,
         subkind: None,
         share: situation.first,
-        of: of.to_owned(),
+        of: of.clone(),
         confidence: Confidence::Weak,
         span: None,
         site: None,
@@ -126,8 +158,12 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
         Decision::Idle => {
             verdict.kind = VerdictKind::None;
             verdict.confidence = Confidence::Strong;
-            "NO BOTTLENECK: nothing was in flight".clone_into(&mut verdict.headline);
+            "NO BOTTLENECK: no request was in flight".clone_into(&mut verdict.headline);
             "send requests while recording".clone_into(&mut verdict.next);
+        }
+        Decision::Untimed => {
+            "INCONCLUSIVE: no time was recorded in spans".clone_into(&mut verdict.headline);
+            "let the program run longer while recording".clone_into(&mut verdict.next);
         }
         Decision::Unexplained => {
             verdict.share = situation.other.max(situation.first);
@@ -258,21 +294,36 @@ mod tests {
 
     #[track_caller]
     fn check(first: f64, second: f64, other: f64, expected: Decision) {
-        let situation = Situation { has_spans: true, has_time: true, first, second, other };
+        let situation = Situation {
+            has_spans: true,
+            has_requests: false,
+            has_time: true,
+            first,
+            second,
+            other,
+        };
         assert_eq!(decide(&situation), expected);
     }
 
     #[test]
     fn every_row_has_its_case() {
-        let nothing =
-            Situation { has_spans: false, has_time: false, first: 0.0, second: 0.0, other: 0.0 };
+        let nothing = Situation {
+            has_spans: false,
+            has_requests: true,
+            has_time: false,
+            first: 0.0,
+            second: 0.0,
+            other: 0.0,
+        };
         assert_eq!(decide(&nothing), Decision::Unrecorded);
         assert_eq!(decide(&Situation { has_spans: true, ..nothing }), Decision::Idle);
+        let untimed = Situation { has_spans: true, has_requests: false, ..nothing };
+        assert_eq!(decide(&untimed), Decision::Untimed);
         check(0.0, 0.0, 1.0, Decision::Unexplained);
         check(0.48, 0.05, 0.47, Decision::Unexplained);
         check(0.47, 0.44, 0.09, Decision::Mixed);
         check(0.45, 0.35, 0.2, Decision::Leads);
         check(0.7, 0.2, 0.1, Decision::Largest);
-        assert_eq!(RULES.len(), 6);
+        assert_eq!(RULES.len(), 7);
     }
 }

@@ -10,7 +10,8 @@ use crate::commands::present::{self, Destination, Presentation};
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
-use crate::launch::{self, shell_words};
+
+use crate::launch;
 use crate::machine::Machine;
 use crate::run_dir::{self, RunDir};
 use crate::status::Status;
@@ -80,12 +81,9 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
         ..RunFacts::new(&runnable.name, command_line, &ended)
     };
     if ended.exit.signal.is_some() {
-        let words = std::iter::once(&runnable.launch.program).chain(&runnable.launch.args);
-        let what = format!(
-            "process didn't exit successfully: `{}` ({})",
-            shell_words(words),
-            ended.exit.words()
-        );
+        let command = runnable.launch.display();
+        let what =
+            format!("process didn't exit successfully: `{command}` ({})", ended.exit.words());
         status.error(&Error::new(ExitCode::Setup, what));
     }
     match report_on(&directory, &facts, machine, options, status) {
@@ -123,9 +121,11 @@ fn report_on(
     options: &RunOptions,
     status: Status,
 ) -> Result<(), Error> {
-    directory.keep_fallback()?;
-    facts.save(directory.path())?;
-    let recordings = run_dir::recordings(directory.path());
+    let (recordings, not_kept) = directory.recordings();
+    // A full disk takes away what a later `report` would need, not this one.
+    for error in not_kept.into_iter().chain(facts.save(directory.path()).err()) {
+        status.warning(error);
+    }
     let source = Source { recordings, directory: directory.path().to_owned() };
     let outputs = report_from(&source, Some(facts), machine, &options.report)?;
     present::present(

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::FromRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,7 @@ impl Terminal {
             libc::openpty(&raw mut screen, &raw mut line, name, std::ptr::null(), std::ptr::null())
         };
         assert_eq!(failed, 0, "no pseudo-terminal");
+        keep_output_at_ctrl_c(line);
         // SAFETY: the kernel has just given these descriptors, and nobody else has them.
         let (screen, line) = unsafe { (File::from_raw_fd(screen), File::from_raw_fd(line)) };
         command
@@ -71,6 +73,18 @@ impl Terminal {
         self.seen.borrow_mut().push_str(&String::from_utf8_lossy(&bytes[..n]));
         0 < n
     }
+}
+
+/// By default Ctrl-C throws away what is on its way to the screen, the very lines that a test waits for among it.
+fn keep_output_at_ctrl_c(line: i32) {
+    let mut settings = MaybeUninit::<libc::termios>::zeroed();
+    // SAFETY: `settings` is writable memory of the right type, and all-zero bytes are valid for its integers.
+    let failed = unsafe {
+        libc::tcgetattr(line, settings.as_mut_ptr());
+        (*settings.as_mut_ptr()).c_lflag |= libc::NOFLSH;
+        libc::tcsetattr(line, libc::TCSANOW, settings.as_ptr())
+    };
+    assert_eq!(failed, 0, "no settings of the terminal");
 }
 
 /// Without escape sequences for color.

@@ -216,15 +216,16 @@ impl Page {
             return;
         }
         self.line(|_| ());
+        self.paragraph(2, Style::new(), "", "Phases:");
         for phase in phases.iter().take(MOST_PHASES) {
             let verdict = &phase.verdict;
             self.line(|line| {
-                line.add(Style::new(), "  phase ")
+                line.add(Style::new(), "    ")
                     .add(
                         Style::new().bold(),
-                        &line::cut(&crate::report::escape::harmless(&phase.key), 20),
+                        &line::cut(&crate::report::escape::harmless(&phase.key), 15),
                     )
-                    .pad_to(30);
+                    .pad_to(20);
                 line.add(
                     Style::new(),
                     &format!(
