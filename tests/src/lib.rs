@@ -9,3 +9,6 @@ pub mod summary;
 
 pub use at_site::AtSite;
 pub use recorded::{Recorded, profiles};
+
+/// Exit code of `confined` where the machine does not allow what it should do.
+pub const NOT_ALLOWED_HERE: u8 = 77;
