@@ -87,7 +87,8 @@ fn sleeping_spinning_and_contended_threads_agree_with_their_clocks() {
             recorded_wall - off
         );
         within(0.01, recorded_wall, wall, wall);
-        within(0.01, recorded_wall - off, cpu, wall + 100.0 * stolen);
+        // Of the CPU time itself, and 0.2 ms for what the program does between its own clock and its span.
+        within(0.01, recorded_wall - off, cpu, cpu + 2e7 + 100.0 * stolen);
     }
 }
 
@@ -112,9 +113,7 @@ fn ten_thousand_waits_in_one_span_lose_nothing() {
     let (off, _) = off(&recorded, "main/nap");
     let waits = recorded.node("main/nap").blocked_count;
     assert!(waits >= 10_000, "{waits}");
-    // A lost wait would be missing here. The other bound is loose: the kernel charges the switch itself to the thread
-    // (1 to 20 µs here), and its records leave it out.
-    assert!(off >= (wall - cpu) - 0.01 * wall && off <= wall, "off {off}, wall {wall}, CPU {cpu}");
+    within(0.01, wall - off, cpu, wall);
     assert_eq!(recorded.header.lost_switches, 0);
 }
 

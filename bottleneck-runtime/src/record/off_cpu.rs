@@ -20,11 +20,25 @@ pub(crate) struct Drain {
     tid: u32,
     /// The wait that has no end yet.
     off: Option<Off>,
-    /// Time off the CPU accounted for since the thread attached, in ns.
+    /// Time off the CPU in the records read since the thread attached, in ns.
     known_off_ns: u64,
+    /// How far it was held against the thread's clock.
+    reconciled: Reconciled,
+    /// Records that were lost since then.
+    lost: u64,
     /// `/proc/.../schedstat` of the thread, for the time between wake-up and running; -1 without.
     delays: Option<os::delay::Delays>,
     seen_delay_ns: u64,
+}
+
+/// Two clocks that were read further apart than this do not belong together.
+const APART_NS: u64 = 10_000;
+
+/// Time off the CPU since the thread attached, by two accounts that agreed then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reconciled {
+    by_clock_ns: u64,
+    by_records_ns: u64,
 }
 
 impl Drain {
@@ -56,9 +70,6 @@ struct Bounds {
     from_ns: u64,
     until_ns: u64,
 }
-
-/// Differences between the thread's CPU clock and the records below this are noise of reading them.
-const NOISE_NS: u64 = 20_000;
 
 impl Recorder {
     /// The cold part of `open`: before `entering` becomes innermost.
@@ -111,7 +122,6 @@ impl Recorder {
         };
         let mut bounds = None;
         let mut blocked_ns = 0;
-        let mut lost = 0;
         let head = ring.drain(|record| {
             // The head was read before this: the node is the one that was innermost when the records were written.
             let node = self.current();
@@ -130,7 +140,7 @@ impl Recorder {
                     }
                 }
                 Switch::Lost { count } => {
-                    lost += count;
+                    drain.lost += count;
                     drain.off = None;
                 }
             }
@@ -141,8 +151,8 @@ impl Recorder {
         if blocked_ns > 0 {
             self.account_wakeups(drain, blocked_ns);
         }
-        if lost > 0 {
-            self.account_lost(drain, lost);
+        if blocked_ns > 0 || drain.lost > 0 {
+            self.reconcile(drain, blocked_ns, || ring.head().load(Relaxed) == head);
         }
         drain.ring = Some(ring);
     }
@@ -194,22 +204,38 @@ impl Recorder {
         }
     }
 
-    /// Records were lost: wall time that is neither on the CPU by the thread's clock nor in the records read.
-    fn account_lost(&self, drain: &mut Drain, lost: u64) {
-        add(&self.tree.lost_switches, lost);
-        self.session.arena.header().lost_switches.fetch_add(lost, Relaxed);
-        let lived = os::time::monotonic_ns().saturating_sub(self.tree.attached_ns.load(Relaxed));
+    /// Holds the records since last time against the thread's own clock.
+    ///
+    /// The kernel charges a switch to the thread, up to 20 µs after a sleep, and its records put it outside: what the records
+    /// have too much is taken off the waits just added. What they have too little is time that the hypervisor took, unless
+    /// records were lost: then that time is a wait.
+    fn reconcile(&self, drain: &mut Drain, blocked_ns: u64, is_up_to_date: impl FnOnce() -> bool) {
+        let now_ns = os::time::monotonic_ns();
         let ran =
             os::time::cpu_ns_of(drain.tid).saturating_sub(self.tree.attached_cpu_ns.load(Relaxed));
-        let pending =
-            drain.off.map_or(0, |off| os::time::monotonic_ns().saturating_sub(off.since_ns));
-        let missing = lived.saturating_sub(ran).saturating_sub(drain.known_off_ns + pending);
-        if missing > NOISE_NS {
-            drain.known_off_ns += missing;
-            let node = self.current();
-            add(&node.blocked_ns, missing);
-            node.flags.store(node.flags.load(Relaxed) | node::FLAG_CLOCK_DELTA, Relaxed);
+        let took_ns = os::time::monotonic_ns().saturating_sub(now_ns);
+        if took_ns > APART_NS || !is_up_to_date() {
+            // This thread or the recorded one was switched while the clocks were read: next time.
+            return;
         }
+        let lived = now_ns.saturating_sub(self.tree.attached_ns.load(Relaxed));
+        let pending = drain.off.map_or(0, |off| now_ns.saturating_sub(off.since_ns));
+        let off_by_clock = lived.saturating_sub(ran).saturating_sub(pending);
+        let by_clock = off_by_clock.saturating_sub(drain.reconciled.by_clock_ns);
+        let by_records = drain.known_off_ns.saturating_sub(drain.reconciled.by_records_ns);
+        let node = self.current();
+        let excess =
+            by_records.saturating_sub(by_clock).min(blocked_ns).min(node.blocked_ns.load(Relaxed));
+        node.blocked_ns.store(node.blocked_ns.load(Relaxed) - excess, Relaxed);
+        if drain.lost > 0 {
+            add(&self.tree.lost_switches, drain.lost);
+            self.session.arena.header().lost_switches.fetch_add(drain.lost, Relaxed);
+            add(&node.blocked_ns, by_clock.saturating_sub(by_records));
+            node.flags.store(node.flags.load(Relaxed) | node::FLAG_CLOCK_DELTA, Relaxed);
+            drain.lost = 0;
+        }
+        drain.reconciled =
+            Reconciled { by_clock_ns: off_by_clock, by_records_ns: drain.known_off_ns };
     }
 
     /// The thread begins to record, with this ring.
