@@ -3,6 +3,12 @@
 //! What other programs do to the machine meanwhile must not decide a test: kinds are compared without the time in which
 //! they had the CPU.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and what they share: a panic fails them"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,11 @@
 //! Programs that end badly, and places where nothing can be recorded: there is a report, and it says what happened.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and what they share: a panic fails them"
+)]
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
