@@ -1,4 +1,9 @@
 //! The runtime against what a program knows of itself: counts, times, waits, and ends of every kind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may fail by a panic, and says what it skips"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -31,6 +36,7 @@ fn own_account(output: &Output) -> Vec<(f64, f64)> {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "small whole numbers are exact")]
 fn every_call_is_counted_on_its_path() {
     let (recorded, _) = record(&["nested"]);
     assert_eq!(recorded.node("main/outer").count, 1);
