@@ -4,7 +4,7 @@
 
 use crate::os;
 
-/// The counter behind [`ticks`].
+/// What counts the ticks of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum ClockKind {

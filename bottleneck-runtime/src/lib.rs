@@ -41,3 +41,8 @@ pub mod __private {
     pub use crate::span::{Call, SpanGuard, enter, enter_method, enter_with};
     pub use crate::work::{Amount, Dtype, amount};
 }
+
+/// The examples of the page of this crate, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
