@@ -53,7 +53,7 @@ pub fn enter(site: &'static Site) -> SpanGuard {
     if cfg!(bottleneck_disabled) || process::is_off() {
         return SpanGuard::INERT;
     }
-    open(site, None)
+    open(site)
 }
 
 /// Opens a span of a method. `owner` names the type; it is called at the site's first use only.
@@ -62,7 +62,7 @@ pub fn enter_method(site: &'static Site, owner: fn() -> &'static str) -> SpanGua
     if cfg!(bottleneck_disabled) || process::is_off() {
         return SpanGuard::INERT;
     }
-    open(site, Some(owner))
+    open_method(site, owner)
 }
 
 /// Opens a span of a call with a key or declared work. `call` runs while recording only.
@@ -100,12 +100,22 @@ pub fn work(work: Work) {
     }
 }
 
-/// Out of line, as `close` is: an annotated function holds two calls and nothing else.
+/// Out of line, as `close` is: an annotated function holds two calls and nothing else. Without an owner, which would have to
+/// be kept on the stack while the thread-local variable is looked up.
 #[inline(never)]
-pub(crate) fn open(site: &'static Site, owner: Owner) -> SpanGuard {
+pub(crate) fn open(site: &'static Site) -> SpanGuard {
     match thread::attached() {
-        Some(recorder) => recorder.open(site, owner, None),
-        None => open_first(site, owner),
+        Some(recorder) => recorder.open(site, None, None),
+        None => open_first(site, None),
+    }
+}
+
+/// The same for a method.
+#[inline(never)]
+fn open_method(site: &'static Site, owner: fn() -> &'static str) -> SpanGuard {
+    match thread::attached() {
+        Some(recorder) => recorder.open(site, Some(owner), None),
+        None => open_first(site, Some(owner)),
     }
 }
 

@@ -66,6 +66,10 @@ record! {
         lost_switches: u64 @ 160,
         /// 1 when space for another chunk could not be had; `errno` of it in the high half.
         full: u64 @ 168,
+        /// CPU time of the whole process at the newest anchor, in ns.
+        process_cpu_ns: u64 @ 176,
+        /// CPUs that the process could use when recording began; 0 where unknown.
+        cpus: u32 @ 184,
     }
 }
 

@@ -12,16 +12,21 @@ const OCTAVES: usize = 36;
 pub const BUCKETS: usize = OCTAVES * 8;
 
 /// The bucket of a duration.
+#[inline(always)]
+pub fn bucket(ticks: u64) -> usize {
+    unlimited_bucket(ticks).min(BUCKETS - 1)
+}
+
+/// The same, but [`BUCKETS`] or more for a duration above the last octave.
 ///
 /// The exponent and the first three bits of the fraction of an `f64` are the octave and its eighth: one conversion and one
 /// shift.
 #[inline(always)]
-pub fn bucket(ticks: u64) -> usize {
+pub(crate) fn unlimited_bucket(ticks: u64) -> usize {
     const FIRST: u64 = (1023 + FLOOR_LOG2 as u64) << 3;
     // Below 2^53 the conversion is exact; above, everything is in the last bucket.
     let float = ticks.cast_signed() as f64;
-    let index = (float.to_bits() >> (52 - 3)).saturating_sub(FIRST) as usize;
-    index.min(BUCKETS - 1)
+    (float.to_bits() >> (52 - 3)).saturating_sub(FIRST) as usize
 }
 
 /// First duration of a bucket, in ticks.

@@ -29,7 +29,7 @@
 //! | kind | chunk | aux | payload |
 //! |---|---|---|---|
 //! | 1 | sites | – | one `site::SiteRecord`, see there |
-//! | 2 | key | bytes of text | key hash (u64), then the text in UTF-8 |
+//! | 2 | key | bytes of payload | key hash (u64), then the text in UTF-8 |
 //! | 3 | nodes | – | `len / 256` slots of [`Node`], unused ones are zero |
 //! | 4 | histograms | – | slots of [`HISTOGRAM_BYTES`], each [`histogram::BUCKETS`] saturating `u32` |
 //! | 5 | tree | – | one [`Tree`] |

@@ -31,6 +31,18 @@ pub(crate) fn name() -> [u8; 16] {
     name
 }
 
+/// CPUs that the process may use; 0 where the kernel does not tell.
+pub(crate) fn cpus() -> u32 {
+    // SAFETY: all zeros is a valid `cpu_set_t`.
+    let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
+    // SAFETY: `set` is a valid place of the size given.
+    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } != 0 {
+        return 0;
+    }
+    // SAFETY: `set` was filled by the call above.
+    unsafe { libc::CPU_COUNT(&set) }.cast_unsigned()
+}
+
 /// Blocks every signal on the calling thread while `make` runs, so that a thread made by it never takes a signal that
 /// the program wants to handle elsewhere.
 pub(crate) fn with_signals_blocked<R>(make: impl FnOnce() -> R) -> R {

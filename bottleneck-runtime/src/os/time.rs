@@ -27,6 +27,11 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     read(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// CPU time of the process, all of its threads.
+pub(crate) fn process_cpu_ns() -> u64 {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
 /// CPU time of another thread of this process; 0 if it is gone.
 pub(crate) fn cpu_ns_of(tid: u32) -> u64 {
     // The kernel's encoding of a per-thread CPU clock (MAKE_THREAD_CPUCLOCK with CPUCLOCK_SCHED).

@@ -27,6 +27,23 @@ pub(crate) struct Drain {
     seen_delay_ns: u64,
 }
 
+impl Drain {
+    fn of_this_thread(ring: Option<Ring>, tid: u32) -> Self {
+        let mut drain =
+            Self { ring, tid, delays: os::delay::Delays::of_this_thread(tid), ..Self::default() };
+        drain.delay_since_last_look();
+        drain
+    }
+
+    /// How long the thread waited for a CPU since this was last asked, in ns.
+    pub(super) fn delay_since_last_look(&mut self) -> Option<u64> {
+        let delay_ns = self.delays.as_ref()?.read()?;
+        let since = delay_ns.saturating_sub(self.seen_delay_ns);
+        self.seen_delay_ns = delay_ns;
+        Some(since)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Off {
     since_ns: u64,
@@ -80,7 +97,7 @@ impl Recorder {
         if let Ok(mut drain) = self.drain.try_lock() {
             self.account(&mut drain, None);
             let tid = drain.tid;
-            if drain.ring.is_some() {
+            if tid != 0 {
                 self.tree.seen_ns.store(os::time::monotonic_ns(), Relaxed);
                 self.tree.seen_cpu_ns.store(os::time::cpu_ns_of(tid), Relaxed);
             }
@@ -176,13 +193,10 @@ impl Recorder {
 
     /// The part of the waits in which the thread was awake again, waiting for a CPU.
     fn account_wakeups(&self, drain: &mut Drain, blocked_ns: u64) {
-        let Some(delay_ns) = drain.delays.as_ref().and_then(os::delay::Delays::read) else {
-            return;
-        };
         // The kernel's figure holds preemption too, which has its own records.
-        let since = delay_ns.saturating_sub(drain.seen_delay_ns);
-        drain.seen_delay_ns = delay_ns;
-        add(&self.current().wakeup_ns, since.min(blocked_ns));
+        if let Some(ns) = drain.delay_since_last_look() {
+            add(&self.current().wakeup_ns, ns.min(blocked_ns));
+        }
     }
 
     /// Records were lost: wall time that is neither on the CPU by the thread's clock nor in the records read.
@@ -207,10 +221,15 @@ impl Recorder {
     pub(super) fn take_ring(&'static self, ring: Ring, tid: u32) {
         self.set_switch_source(SwitchSource::Ring(ring.head()));
         self.session.watch(ring.fd(), self);
-        let delays = os::delay::Delays::of_this_thread(tid);
-        let seen_delay_ns = delays.as_ref().and_then(os::delay::Delays::read).unwrap_or(0);
         let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
-        *drain = Drain { ring: Some(ring), tid, delays, seen_delay_ns, ..Drain::default() };
+        *drain = Drain::of_this_thread(Some(ring), tid);
+    }
+
+    /// The thread begins to record without one.
+    pub(super) fn take_thread_clock(&self, tid: u32) {
+        self.set_switch_source(SwitchSource::ThreadClock);
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        *drain = Drain::of_this_thread(None, tid);
     }
 
     /// The thread ends. The ring goes after nothing looks at its head any more.

@@ -174,24 +174,26 @@ impl Recorder {
     /// Closes the span that `open` began and counts it.
     ///
     /// The usual case, which this is: innermost, not switched, a path with a histogram, neither the shortest nor the longest
-    /// call.
+    /// call, and none that is too long for the histogram (a quarter of an hour): a branch is cheaper than to limit the bucket.
     #[inline(always)]
     pub(crate) fn close_and_count(&self, node: &Node, start: u64) {
         let end = counter();
         // A counter that ran backwards (never seen) wraps to a difference above `max`.
         let ticks = end.wrapping_sub(start);
         let histogram = node.own_histogram.load(Relaxed);
+        let bucket = histogram::unlimited_bucket(ticks);
         if self.was_switched()
             || !core::ptr::eq(self.current(), node)
             || histogram == 0
             || ticks < node.min.load(Relaxed)
             || ticks > node.max.load(Relaxed)
+            || bucket >= histogram::BUCKETS
         {
             return self.close_otherwise(node, start, end);
         }
         add(&node.count, 1);
         add(&node.total, ticks);
-        count_in_histogram(histogram, ticks);
+        count_in_bucket(histogram, bucket);
         node.open_since.store(0, Relaxed);
         self.current.store(node.own_parent.load(Relaxed) as *mut Node, Relaxed);
     }
@@ -297,9 +299,20 @@ impl Recorder {
 /// Counts a length in the histogram at this address.
 #[inline(always)]
 pub(super) fn count_in_histogram(histogram: u64, ticks: u64) {
-    // SAFETY: the address is that of a histogram slot, which has `BUCKETS` counters; `bucket` is below that.
-    let bucket = unsafe { &*(histogram as *const AtomicU32).add(histogram::bucket(ticks)) };
-    bucket.store(bucket.load(Relaxed).saturating_add(1), Relaxed);
+    count_in_bucket(histogram, histogram::bucket(ticks));
+}
+
+/// The same for a length whose bucket is known.
+#[inline(always)]
+fn count_in_bucket(histogram: u64, bucket: usize) {
+    // SAFETY: the address is that of a histogram slot, which has `BUCKETS` counters; both callers see to it that `bucket` is
+    // below that.
+    let counter = unsafe { &*(histogram as *const AtomicU32).add(bucket) };
+    // A branch that is never taken, rather than a choice of two values.
+    let count = counter.load(Relaxed).wrapping_add(1);
+    if count != 0 {
+        counter.store(count, Relaxed);
+    }
 }
 
 /// Adds to a counter that only the calling thread writes: a plain load and store, not an atomic addition.

@@ -90,6 +90,7 @@ impl Session {
         header.boot_id_high.store((boot_id >> 64) as u64, Relaxed);
         header.boot_id_low.store(boot_id as u64, Relaxed);
         header.build_id.store(program_hash(), Relaxed);
+        header.cpus.store(os::thread::cpus(), Relaxed);
         header.start_unix_ns.store(os::time::unix_ns(), Relaxed);
         let (ticks, ns) = self.time_pair();
         header.start_ticks.store(ticks, Relaxed);
@@ -153,6 +154,7 @@ impl Session {
         let header = self.arena.header();
         header.last_ticks.store(ticks, Ordering::Relaxed);
         header.last_ns.store(ns, Ordering::Relaxed);
+        header.process_cpu_ns.store(os::time::process_cpu_ns(), Ordering::Relaxed);
         (ticks, ns)
     }
 }

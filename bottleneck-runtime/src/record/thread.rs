@@ -166,7 +166,7 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
             };
             tree.refused_call.store(call, Relaxed);
             tree.refused_errno.store(u64::from(errno.0.cast_unsigned()), Relaxed);
-            recorder.set_switch_source(SwitchSource::ThreadClock);
+            recorder.take_thread_clock(tid);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Where the kernel refuses switch records: the thread's own CPU clock, read at both ends of longer spans.
 //!
 //! A read costs half a microsecond, so a path that lasts less than 50 µs on average is measured at its first call only.
+//! Page faults, and the time that the thread waited for a CPU, cost more: they are read around calls of 500 µs.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::PoisonError;
 
 use super::recorder::{Recorder, add};
+use super::thread;
 use crate::format::{Node, node};
 use crate::os;
 
@@ -43,6 +46,7 @@ impl Recorder {
             let (minor, major) = os::time::thread_faults();
             self.marks.minor[depth].store(minor, Relaxed);
             self.marks.major[depth].store(major, Relaxed);
+            self.account_delay();
         } else {
             self.marks.minor[depth].store(u64::MAX, Relaxed);
         }
@@ -64,6 +68,17 @@ impl Recorder {
             let (minor, major) = os::time::thread_faults();
             add(&node.minor_faults, minor.saturating_sub(minor_since));
             add(&node.major_faults, major.saturating_sub(self.marks.major[depth].load(Relaxed)));
+            self.account_delay();
         }
+    }
+
+    /// Time that the thread could have run since the last look, to the path that is innermost now.
+    fn account_delay(&self) {
+        thread::undisturbed(|| {
+            let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(ns) = drain.delay_since_last_look() {
+                add(&self.current().preempted_ns, ns);
+            }
+        });
     }
 }

@@ -68,6 +68,18 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
+    /// The ceilings to judge a run by that other programs disturbed. They can only have slowed it: a rate measured in it is
+    /// at most what the program reaches alone, so the highest ceilings of the probes would be asked too much of it.
+    #[must_use]
+    pub(super) fn of_a_disturbed_run(&self) -> Self {
+        let lowered = |range: &mut Range| range.max = range.median;
+        let mut res = self.clone();
+        res.dram_read.iter_mut().for_each(lowered);
+        res.cache_read.iter_mut().for_each(lowered);
+        res.peaks.iter_mut().for_each(|peak| lowered(&mut peak.rate));
+        res
+    }
+
     fn per_thread(&self, range: Range) -> Range {
         range.scaled(1.0 / f64::from(self.threads.unwrap_or(1).max(1)))
     }

@@ -21,6 +21,8 @@ use super::{Column, SelfTime, wording};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) profile: &'a Profile,
+    /// Other programs are what kept threads from running.
+    pub(super) disturbed: bool,
     pub(super) times: &'a Column<SpanIdx, SelfTime>,
     pub(super) classes: &'a Classification,
     pub(super) labels: &'a Column<SpanIdx, Label>,
@@ -65,7 +67,8 @@ pub(super) fn find(facts: &Facts<'_>, scope: &[SpanIdx]) -> Vec<Finding> {
         // Waits whose cause is not known are a matter of the path itself, asserted ones of whoever asserts them.
         let waits_at = if class.waits == Kind::Other { span } else { class.owner };
         let waits = (class.waits, (class.waits != Kind::Other).then_some(class.subkind).flatten());
-        let preempted = (Kind::Scheduling, Some(Subkind::Oversubscribed));
+        let by = if facts.disturbed { Subkind::Interference } else { Subkind::Oversubscribed };
+        let preempted = (Kind::Scheduling, Some(by));
         for (ns, (kind, subkind), part, at) in [
             (time.on_cpu_ns, (class.on_cpu, class.subkind), Part::OnCpu, class.owner),
             (

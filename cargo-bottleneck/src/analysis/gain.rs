@@ -50,7 +50,9 @@ fn part_left(subkind: Subkind, dtype: Option<Dtype>, point: &Point) -> Option<f6
         Subkind::Bandwidth => Some(f.unwrap_or(0.0).max(0.5)),
         Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
-        Subkind::Cache | Subkind::Oversubscribed | Subkind::Asserted => None,
+        Subkind::Cache | Subkind::Oversubscribed | Subkind::Interference | Subkind::Asserted => {
+            None
+        }
     }
 }
 

@@ -17,6 +17,12 @@ impl ByKind {
         *sum = sum.saturating_add(ns);
     }
 
+    /// Takes time away; at most what there is.
+    pub fn remove(&mut self, kind: Kind, ns: u64) {
+        let sum = &mut self.0[kind.index()];
+        *sum = sum.saturating_sub(ns);
+    }
+
     /// The time of one kind.
     pub fn ns(&self, kind: Kind) -> u64 {
         self.0[kind.index()]

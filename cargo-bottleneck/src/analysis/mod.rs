@@ -15,6 +15,7 @@ mod from_machine;
 pub mod gain;
 pub mod identity;
 pub mod in_flight;
+mod interference;
 pub mod kinds;
 mod phases;
 pub mod roofline;
@@ -40,6 +41,7 @@ use finding::Facts;
 use identity::Label;
 use in_flight::InFlight;
 use kinds::ByKind;
+use roofline::Subkind;
 
 /// What the command knows and the profile does not.
 #[derive(Clone, Debug)]
@@ -85,6 +87,8 @@ pub struct Analysis {
     pub skipped: Vec<String>,
     /// What the reader should know.
     pub warnings: Vec<String>,
+    /// Other programs are what kept threads from running.
+    pub disturbed: bool,
 }
 
 /// Findings below this share of the time in flight are not listed.
@@ -97,10 +101,13 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let times = attribution::attribute(profile);
     let in_flight = InFlight::of(profile, &times);
     let ceilings = context.ceilings.as_ref();
-    let classes = classify::classify(profile, &times, ceilings.ok());
+    let disturbed = interference::is_by_other_programs(profile, &times);
+    let lowered = ceilings.ok().filter(|_| disturbed).map(Ceilings::of_a_disturbed_run);
+    let classes = classify::classify(profile, &times, lowered.as_ref().or(ceilings.ok()));
     let labels = identity::label(profile);
     let facts = Facts {
         profile,
+        disturbed,
         times: &times,
         classes: &classes,
         labels: &labels,
@@ -114,12 +121,15 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let kinds = thread_kinds.scaled_to(in_flight.wall_ns);
     let verdict = verdict::judge(&facts, &scope, &in_flight.of_what());
     let found = finding::find(&facts, &scope);
-    let listed =
-        found.iter().filter(|finding| finding.kind != Kind::Other && finding.share >= LEAST_SHARE);
+    let says_something = |finding: &&finding::Finding| {
+        finding.kind != Kind::Other && finding.subkind != Some(Subkind::Interference)
+    };
+    let listed = found.iter().filter(says_something).filter(|finding| finding.share >= LEAST_SHARE);
     let findings = listed.take(MOST_FINDINGS).map(|finding| finding.to_model(&facts)).collect();
     let (checked, skipped) = looked_at(profile, &times, &scope, thread_kinds);
     let phases = phases::phases(&facts, &in_flight);
-    let warnings = warnings(profile, context, &in_flight);
+    let mut warnings = warnings(profile, context, &in_flight);
+    warnings.extend(verdict::interference(&facts, &scope));
     Analysis {
         times,
         classes,
@@ -133,6 +143,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         checked,
         skipped,
         warnings,
+        disturbed,
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Subkind {
     Underused,
     /// The thread could run and was not let.
     Oversubscribed,
+    /// The thread could run, and other programs had the CPUs.
+    Interference,
     /// The author says so.
     Asserted,
 }
@@ -54,6 +56,7 @@ impl Subkind {
             Self::Scalar => "scalar",
             Self::Underused => "underused",
             Self::Oversubscribed => "oversubscribed",
+            Self::Interference => "interference",
             Self::Asserted => "asserted",
         }
     }

@@ -9,7 +9,8 @@ use crate::profile::{OffCpuSource, SpanIdx};
 use crate::report::model::{Confidence, Verdict, VerdictKind};
 
 use super::finding::{Facts, Finding, Part, find};
-use super::kinds::ByKind;
+use super::kinds::{ByKind, ratio};
+use super::roofline::Subkind;
 use super::wording;
 
 /// Kinds within so many points of each other are about as large.
@@ -93,10 +94,35 @@ pub(super) fn kinds_of_self(facts: &Facts<'_>, span: SpanIdx) -> ByKind {
     res
 }
 
-/// Judges the paths in `scope`; `of` says what its shares are shares of.
+/// Time in `scope` that other programs took from it, in ns.
+fn taken_ns(facts: &Facts<'_>, scope: &[SpanIdx]) -> u64 {
+    let preempted = scope.iter().map(|&span| facts.times[span].preempted_ns);
+    if facts.disturbed { preempted.sum() } else { 0 }
+}
+
+/// A sentence on what other programs took, where it is worth one.
+pub(super) fn interference(facts: &Facts<'_>, scope: &[SpanIdx]) -> Option<String> {
+    let share = ratio(taken_ns(facts, scope), kinds_of(facts, scope).total());
+    (share >= MIXED).then(|| {
+        format!(
+            "other programs had the CPUs for {} of the time in flight: the verdict is about the rest, and rates may be lower \
+             than on a machine that does nothing else",
+            percent(share)
+        )
+    })
+}
+
+/// Judges the paths in `scope`; `of` says what its shares are shares of. Time that other programs took is in the kinds of a
+/// report, but not in its verdict: nothing in this program would win it back.
 pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
-    let kinds = kinds_of(facts, scope);
-    let findings = find(facts, scope);
+    let mut kinds = kinds_of(facts, scope);
+    let taken_ns = taken_ns(facts, scope);
+    let left =
+        if ratio(taken_ns, kinds.total()) < MIXED { "" } else { " that other programs left" };
+    let of = &format!("{of}{left}");
+    kinds.remove(Kind::Scheduling, taken_ns);
+    let mut findings = find(facts, scope);
+    findings.retain(|finding| finding.subkind != Some(Subkind::Interference));
     let ranked = kinds.ranked();
     let (first, second) = (ranked[0].0, ranked[1].0);
     let situation = Situation {
@@ -112,7 +138,7 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
         kind: VerdictKind::Inconclusive,
         subkind: None,
         share: situation.first,
-        of: of.to_owned(),
+        of: of.clone(),
         confidence: Confidence::Weak,
         span: None,
         site: None,

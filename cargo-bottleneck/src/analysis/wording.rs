@@ -81,6 +81,12 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Scheduling,
+        subkind: Some(Subkind::Interference),
+        cause: "could run, and other programs had the CPUs",
+        next: "run on a machine that does nothing else meanwhile",
+    },
+    Advice {
+        kind: Kind::Scheduling,
         subkind: None,
         cause: "goes to scheduling, as asserted",
         next: "divide the work more evenly, or hold what the threads share for a shorter time",
@@ -247,6 +253,7 @@ mod tests {
             Subkind::Scalar,
             Subkind::Underused,
             Subkind::Oversubscribed,
+            Subkind::Interference,
             Subkind::Asserted,
         ];
         for kind in Kind::ALL {

@@ -31,6 +31,7 @@ pub struct ProfileBuilder {
     threads: Vec<ThreadBuilder>,
     capabilities: Vec<String>,
     losses: (u64, u64),
+    cpus: (u32, u64),
     span_cost_ns: u64,
 }
 
@@ -71,7 +72,15 @@ impl ProfileBuilder {
             capabilities: Vec::new(),
             losses: (0, 0),
             span_cost_ns: 30,
+            cpus: (0, 0),
         }
+    }
+
+    /// CPUs that the process could use, and the CPU time that it took; 0 for not recorded.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32, process_cpu_ns: u64) -> Self {
+        self.cpus = (cpus, process_cpu_ns);
+        self
     }
 
     /// The process was killed at the end of its life.
@@ -122,6 +131,7 @@ impl ProfileBuilder {
         (image.header.last_ticks, image.header.last_ns) = (end, end);
         image.header.end_ns = if self.is_cut { 0 } else { end };
         (image.header.lost, image.header.refused) = self.losses;
+        (image.header.cpus, image.header.process_cpu_ns) = self.cpus;
         image.header.span_cost = self.span_cost_ns * 1024;
         image.header.threads = self.threads.len() as u64;
         image.anchors(&[
@@ -201,6 +211,12 @@ impl ThreadBuilder {
     pub fn thread_clock(&mut self, wall_ns: u64, cpu_ns: u64) -> &mut Self {
         self.data.source = tree::SOURCE_THREAD_CLOCK;
         (self.data.seen_ns, self.data.seen_cpu_ns) = (START_NS + wall_ns, cpu_ns);
+        self
+    }
+
+    /// Off-CPU time comes from switch records after all; the clock stays known.
+    pub fn switches(&mut self) -> &mut Self {
+        self.data.source = tree::SOURCE_SWITCHES;
         self
     }
 

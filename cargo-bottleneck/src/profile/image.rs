@@ -131,7 +131,7 @@ impl Image {
         self.header.used = self.bytes.len() as u64;
         put!(&mut self.bytes, 0, Header, self.header,
             magic version endian header_bytes clock pid parent_pid boot_id_high boot_id_low build_id start_ticks start_ns
-            start_unix_ns last_ticks last_ns end_ns used lost refused out_of_order recorder_cpu_ns span_cost threads
+            start_unix_ns last_ticks last_ns end_ns used lost refused out_of_order recorder_cpu_ns process_cpu_ns cpus span_cost threads
             lost_switches full);
         self.bytes
     }

@@ -63,6 +63,8 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
             full_errno: (header.full & 1 != 0)
                 .then(|| u32::try_from(header.full >> 32).unwrap_or(0)),
         },
+        process_cpu_ns: Some(header.process_cpu_ns).filter(|&ns| ns > 0),
+        cpus: Some(header.cpus).filter(|&n| n > 0),
         recorder_cpu_ns: if header.recorder_cpu_ns <= clock.life_ns() {
             header.recorder_cpu_ns
         } else {

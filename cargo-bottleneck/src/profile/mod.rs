@@ -56,6 +56,10 @@ pub struct Profile {
     pub losses: Losses,
     /// CPU time of the recorder's own thread.
     pub recorder_cpu_ns: u64,
+    /// CPU time of the whole process; `None` where it was not recorded.
+    pub process_cpu_ns: Option<u64>,
+    /// CPUs that the process could use; `None` where it was not recorded.
+    pub cpus: Option<u32>,
     /// Cost of one empty span; `None` where it was not measured.
     pub span_cost_ns: Option<f64>,
 }

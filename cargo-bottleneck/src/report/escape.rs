@@ -16,12 +16,14 @@ pub fn harmless(text: &str) -> String {
     res
 }
 
-/// Whether a terminal acts on `c`, shows nothing for it, or reorders its neighbors.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal or a picture acts on `c`, shows nothing for it, or reorders its neighbors; or XML cannot hold it. The
+/// joiners U+200C and U+200D belong to writing systems: they stay.
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{FFFE}' | '\u{FFFF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Columns that a text takes in a terminal, after [`harmless`].

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::fold::{Node, Piece, What};
 use super::{label, palette};
 use crate::kind::Kind;
+use crate::number;
 use crate::report::model::Frame;
 
 /// Most lines of notes in a tooltip.
@@ -97,14 +98,14 @@ fn describe(node: &Node<'_>, depth: usize, all_ns: u64) -> Drawn {
 }
 
 fn all_text(ns: u64) -> (String, String, String) {
-    let total = label::duration(ns);
+    let total = number::time(ns);
     let title = format!("all\n{total} total (100.0%)");
     ("all".to_owned(), title, format!("all, {total}"))
 }
 
 fn frame_text(frame: &Frame, share: f64) -> (String, String, String) {
     let name = label::name(&frame.name);
-    let total = label::duration(frame.total_ns);
+    let total = number::time(frame.total_ns);
     let percent = label::percent(share);
     let own = own_text(frame);
     let mut title = format!("{name}\n{total} total ({percent}){own}");
@@ -130,7 +131,7 @@ fn own_text(frame: &Frame) -> String {
     if frame.self_ns == 0 {
         return String::new();
     }
-    let own = label::duration(frame.self_ns);
+    let own = number::time(frame.self_ns);
     let kind = match frame.kind {
         Kind::Other => "other, not classified".to_owned(),
         // The tag of this kind is its word.
@@ -151,7 +152,7 @@ fn folded_text(n_frames: u64, node: &Node<'_>, share: f64) -> (String, String, S
         let part = label::percent(piece.ns as f64 / node.ns as f64);
         let _ = write!(kinds, "{separator}{}{waiting} {part}", piece.kind.word());
     }
-    let total = label::duration(node.ns);
+    let total = number::time(node.ns);
     let title = format!(
         "{name}\n{total} total ({percent}): {kinds}\nFrames too narrow to draw. The summary lists them all."
     );

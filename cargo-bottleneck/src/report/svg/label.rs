@@ -3,6 +3,8 @@
 //! A name comes from the profiled program and may hold anything. What [`clean`] returns is legal XML text once escaped,
 //! is one line, and reads in the order in which it is written.
 
+use crate::report::escape::is_obeyed;
+
 /// Longest name that is written out, in characters. A longer one loses its middle, which keeps crate and function.
 const NAME_CHARS: usize = 240;
 
@@ -32,24 +34,13 @@ fn clean(raw: &str, limit: usize) -> String {
             if i == head {
                 res.push('…');
             }
-        } else if is_unsafe(c) {
+        } else if is_obeyed(c) {
             res.extend(c.escape_default());
         } else {
             res.push(c);
         }
     }
     res
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            // Marks that reorder text: a name could otherwise show as another name.
-            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
-            // Line separators and what has no width. The joiners U+200C and U+200D belong to writing systems: they stay.
-            | '\u{2028}' | '\u{2029}' | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{FEFF}' | '\u{180E}'
-            // Not characters; the first two are illegal in XML.
-            | '\u{FFFE}' | '\u{FFFF}')
 }
 
 /// Columns that a character takes in a monospaced font. The script counts the same way.
@@ -127,23 +118,6 @@ pub(super) fn wrap(text: &str, room: usize, n_lines: usize) -> Vec<String> {
     lines.into_iter().map(|line| cut(&line, room)).collect()
 }
 
-/// A length of time with three digits.
-pub(super) fn duration(ns: u64) -> String {
-    let (value, unit) = match ns {
-        0..1_000 => return format!("{ns} ns"),
-        1_000..999_500 => (ns as f64 / 1e3, "µs"),
-        999_500..999_500_000 => (ns as f64 / 1e6, "ms"),
-        _ => (ns as f64 / 1e9, "s"),
-    };
-    if value >= 99.95 {
-        format!("{value:.0} {unit}")
-    } else if value >= 9.995 {
-        format!("{value:.1} {unit}")
-    } else {
-        format!("{value:.2} {unit}")
-    }
-}
-
 /// A share with one digit after the point; what is there but rounds to nothing says so.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -210,10 +184,6 @@ mod tests {
 
     #[test]
     fn numbers_carry_units() {
-        assert_eq!(
-            [7, 1_500, 999_600, 4_600_000_000, 123_456_789_000].map(duration),
-            ["7 ns", "1.50 µs", "1.00 ms", "4.60 s", "123 s"]
-        );
         assert_eq!([0.0, 0.0001, 0.419, 1.0].map(percent), ["0.0%", "<0.1%", "41.9%", "100.0%"]);
         assert_eq!([0, 999, 1_000, 12_345_678].map(count), ["0", "999", "1,000", "12,345,678"]);
     }

@@ -32,6 +32,7 @@ use inferno::flamegraph::{self, Direction, FuncFrameAttrsMap, Options, TextTrunc
 use self::annotate::Texts;
 use self::banner::Banner;
 use self::frames::{Drawn, Layout};
+use crate::number;
 use crate::report::model::{Frame, Summary};
 
 /// Where inferno's script and style come from: its license asks that whoever gets them is told.
@@ -154,8 +155,8 @@ fn base_color(it: &Drawn) -> palette::Rgb {
 }
 
 fn title(summary: &Summary) -> String {
-    let in_flight = label::duration(summary.in_flight_ns);
-    let wall = label::duration(summary.wall_ns);
+    let in_flight = number::time(summary.in_flight_ns);
+    let wall = number::time(summary.wall_ns);
     format!("{}: {in_flight} in flight, {wall} from start to end", label::name(&summary.program))
 }
 
