@@ -1,9 +1,5 @@
 //! The runtime against what a program knows of itself: counts, times, waits, and ends of every kind.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may fail by a panic, and says what it skips"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,6 +1,6 @@
 //! Which part may use which: arrows of use point one way.
 
-use super::{files, none, read, top_modules};
+use super::{files, has_ending, none, read, top_modules};
 
 /// The modules of the command. Each may use those before it, never one behind it.
 ///
@@ -102,7 +102,7 @@ fn an_arrow_of_use_never_points_right() {
             "report/model.rs" => "report::model",
             _ => inner.split('/').next().unwrap_or_default().trim_end_matches(".rs"),
         };
-        if !inner.ends_with(".rs") || is_for_tests(&path) {
+        if !has_ending(inner, "rs") || is_for_tests(&path) {
             continue;
         }
         let Some(own) = place(module) else {
@@ -139,7 +139,7 @@ fn the_order_names_every_module_of_the_command() {
 fn the_command_knows_only_the_format_of_the_runtime() {
     let mut findings = Vec::new();
     for path in files("cargo-bottleneck/src") {
-        if !path.ends_with(".rs") {
+        if !has_ending(&path, "rs") {
             continue;
         }
         for (at, line) in read(&path).lines().enumerate() {

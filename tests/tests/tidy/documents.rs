@@ -1,6 +1,6 @@
 //! The documents: what they name exists, and what exists is named.
 
-use super::{CRATES, files, none, read, root, top_modules};
+use super::{CRATES, files, has_ending, none, read, root, top_modules};
 
 /// The command that does the main job on a fresh checkout.
 const MAIN_JOB: &str = "cargo bottleneck run --example tiny_llm";
@@ -8,7 +8,7 @@ const MAIN_JOB: &str = "cargo bottleneck run --example tiny_llm";
 const TESTS: &str = "cargo test";
 
 fn documents() -> Vec<String> {
-    files("").into_iter().filter(|path| path.ends_with(".md")).collect()
+    files("").into_iter().filter(|path| has_ending(path, "md")).collect()
 }
 
 /// Texts between single backticks.

@@ -45,6 +45,11 @@ fn files(below: &str) -> Vec<String> {
     res
 }
 
+/// Whether a path ends so: file names of this repository are lowercase.
+fn has_ending(path: &str, ending: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == ending)
+}
+
 /// Names of the modules directly in a crate's `src`: files without their ending, and folders.
 fn top_modules(krate: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(krate).join("src")).unwrap();

@@ -1,6 +1,6 @@
 //! Every text file: its length, its ends of lines, and what it must not name.
 
-use super::{files, none, read};
+use super::{files, has_ending, none, read};
 
 /// Most lines of a source file.
 const MOST_LINES: usize = 500;
@@ -38,7 +38,7 @@ fn text_files() -> Vec<String> {
 #[test]
 fn source_files_are_short() {
     let mut findings = Vec::new();
-    for path in text_files().into_iter().filter(|path| path.ends_with(".rs")) {
+    for path in text_files().into_iter().filter(|path| has_ending(path, "rs")) {
         let lines = read(&path).lines().count();
         let is_exception = LONG.iter().any(|&(long, _)| long == path);
         if MOST_LINES < lines && !is_exception {
@@ -60,7 +60,7 @@ fn source_files_are_short() {
 fn source_files_say_first_what_they_are_for() {
     let mut findings = Vec::new();
     for path in text_files() {
-        let is_source = path.ends_with(".rs") && !path.contains("/ui/");
+        let is_source = has_ending(&path, "rs") && !path.contains("/ui/");
         if is_source && !read(&path).starts_with("//! ") {
             findings.push(format!("{path}: begins without `//!`"));
         }
