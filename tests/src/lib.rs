@@ -5,3 +5,8 @@ pub mod profile;
 pub mod recorded;
 
 pub use recorded::{Recorded, profiles};
+
+/// The examples of the project's page, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -73,6 +73,10 @@ impl Session {
         Ok(session)
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the boot id is cut into two halves; the header has 4096 bytes"
+    )]
     fn write_header(&self, pid: u32, start_ns: u64) {
         use Ordering::{Relaxed, Release};
         let header = self.arena.header();
@@ -182,6 +186,10 @@ fn is_unclaimed(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() == 0)
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "microseconds in ticks of any known clock fit 64 bits"
+)]
 /// `wanted_ns` in ticks. Takes 50 µs.
 fn calibrate(clock: ClockKind, wanted_ns: u64) -> u64 {
     if clock == ClockKind::Monotonic {

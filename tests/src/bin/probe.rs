@@ -1,5 +1,7 @@
 //! A program that does one known thing under spans: `probe WHAT [ARGUMENT]`. The tests run it and read its profile.
 #![expect(clippy::print_stdout, reason = "tells the test its own account of the time")]
+#![expect(clippy::unwrap_used, reason = "a probe that fails fails its test")]
+#![expect(clippy::exit, reason = "how a process ends is what some probes are about")]
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -42,13 +44,10 @@ fn under_clock(name: &'static str, inside: impl Fn()) {
     drop(span!("warm-up"));
     let (wall, cpu) = (Instant::now(), thread_cpu());
     {
-        let _span = match name {
-            "nap" => span!("nap"),
-            _ => span!("busy"),
-        };
+        let _span = if name == "nap" { span!("nap") } else { span!("busy") };
         inside();
     }
-    println!("{} {}", wall.elapsed().as_nanos(), (thread_cpu() - cpu).as_nanos());
+    println!("{} {}", wall.elapsed().as_nanos(), thread_cpu().saturating_sub(cpu).as_nanos());
 }
 
 fn thread_cpu() -> Duration {
@@ -194,18 +193,18 @@ fn threads(n: u64) {
 }
 
 fn fork() {
-    let _around = span!("around");
+    let around = span!("around");
     let inner = span!("inner");
     // SAFETY: this thread is the only one of ours; the child goes on with ordinary code.
     let child = unsafe { libc::fork() };
     if child == 0 {
         drop(inner);
-        let _child = span!("child");
+        let in_child = span!("child");
         for _ in 0..100 {
             let _span = span!("child_work");
         }
-        drop(_child);
-        drop(_around);
+        drop(in_child);
+        drop(around);
         std::process::exit(7);
     }
     for _ in 0..10 {
