@@ -9,6 +9,8 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bottleneck_runtime::format::HeaderData;
+
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::syscalls;
@@ -16,8 +18,8 @@ use crate::syscalls;
 /// Folder below the target directory that holds all reports.
 pub const REPORTS: &str = "bottleneck-reports";
 
-/// As much as the recording maps at the very least; a file system that cannot map this can map nothing.
-const TRIAL_LENGTH: usize = 64 * 1024;
+/// As much as the recording takes at its start.
+const TRIAL_LENGTH: usize = 256 << 10;
 
 /// The folder of one run.
 #[derive(Debug)]
@@ -100,7 +102,12 @@ impl RunDir {
     /// command; if that cannot be written, the recording in memory is given, with the reason.
     pub fn recordings(&self) -> (Vec<PathBuf>, Option<Error>) {
         match (self.keep_fallback(), self.fallback_path()) {
-            (Err(error), Some(memory)) => (vec![memory], Some(error)),
+            (Err(error), Some(memory)) => {
+                // Processes that the program started record into the folder, if at all.
+                let mut found = recordings(&self.path);
+                found.insert(0, memory);
+                (found, Some(error))
+            }
             (result, _) => (recordings(&self.path), result.err()),
         }
     }
@@ -115,6 +122,10 @@ impl RunDir {
         file.rewind()
             .and_then(|()| file.read_to_end(&mut bytes))
             .map_err(|error| cannot_write(&path, &error))?;
+        // The rest of the file is room to grow.
+        let header = HeaderData::open(&bytes).ok();
+        let used = header.and_then(|header| usize::try_from(header.used).ok());
+        bytes.truncate(used.unwrap_or(bytes.len()));
         if bytes.is_empty() { Ok(()) } else { write_atomically(&path, &bytes) }
     }
 }
@@ -136,6 +147,20 @@ pub fn recordings(directory: &Path) -> Vec<PathBuf> {
         is_new
     });
     paths
+}
+
+/// Gives `run.bneck` to this recording of its folder, which is the program's own: the process that recorded first may have
+/// been another one, or the file system knows no hard links. Returns its new path, or the old one if that cannot be.
+pub fn named_as_root(recording: &Path) -> PathBuf {
+    let root = recording.with_file_name("run.bneck");
+    let temporary = root.with_file_name(format!(".run.{}.tmp", std::process::id()));
+    let file_name = Path::new(recording.file_name().unwrap_or_default());
+    let is_linked = recording != root
+        && fs::hard_link(recording, &temporary)
+            .or_else(|_| std::os::unix::fs::symlink(file_name, &temporary))
+            .and_then(|()| fs::rename(&temporary, &root))
+            .is_ok();
+    if is_linked { root } else { recording.to_owned() }
 }
 
 fn bneck_files(directory: &Path) -> Vec<PathBuf> {
@@ -288,6 +313,19 @@ mod tests {
         fs::write(at("flame.svg"), "").unwrap();
         fs::hard_link(at("17-3.bneck"), at("run.bneck")).unwrap();
         assert_eq!(recordings(folder.path()), [at("run.bneck"), at("18-4.bneck")]);
+    }
+
+    #[test]
+    fn the_programs_own_recording_becomes_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("17-3.bneck"), "before exec").unwrap();
+        fs::write(at("17-4.bneck"), "after exec").unwrap();
+        fs::hard_link(at("17-3.bneck"), at("run.bneck")).unwrap();
+        assert_eq!(named_as_root(&at("17-4.bneck")), at("run.bneck"));
+        assert_eq!(fs::read(at("run.bneck")).unwrap(), b"after exec");
+        assert_eq!(recordings(folder.path()), [at("run.bneck"), at("17-3.bneck")]);
+        assert_eq!(named_as_root(&at("run.bneck")), at("run.bneck"));
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! What the tests that run real programs share.
 
+mod at_site;
+pub mod command;
 pub mod executor;
-pub mod profile;
+pub mod picture;
 pub mod recorded;
+pub mod summary;
 
+pub use at_site::AtSite;
 pub use recorded::{Recorded, profiles};
+
+/// Exit code of `confined` where the machine does not allow what it should do.
+pub const NOT_ALLOWED_HERE: u8 = 77;
 
 /// The examples of the project's page, as tests.
 #[cfg(doctest)]

@@ -7,6 +7,8 @@ use bottleneck_runtime::format::{
     ChunkKind, GRANULE, HeaderData, NodeData, SiteRecord, TreeData, chunk,
 };
 
+use crate::at_site::OwnedSite;
+
 /// A profile, as far as tests look at it.
 #[derive(Debug)]
 pub struct Recorded {
@@ -17,6 +19,10 @@ pub struct Recorded {
     /// Nodes by path, such as `main/outer/inner` (thread first, a key behind `#`); those of one path in several trees of a
     /// name are added up.
     pub nodes: BTreeMap<String, NodeData>,
+    /// The same nodes by site and hash of the key.
+    pub(crate) sums: BTreeMap<(u32, u64), NodeData>,
+    pub(crate) sites: BTreeMap<u32, OwnedSite>,
+    pub(crate) keys: BTreeMap<u64, String>,
     /// Bytes of the file.
     pub bytes: usize,
 }
@@ -40,20 +46,14 @@ impl Recorded {
     fn parse(file: &[u8]) -> Self {
         let header =
             HeaderData::open(file).unwrap_or_else(|error| panic!("not a profile: {error:?}"));
-        let mut names = BTreeMap::new();
+        let mut sites = BTreeMap::new();
         let mut keys = BTreeMap::new();
         let mut trees = Vec::new();
         for chunk in chunk::chunks(file) {
             match ChunkKind::from_number(chunk.kind) {
                 Some(ChunkKind::Site) => {
-                    if let Some(site) = SiteRecord::decode(chunk.payload) {
-                        let owner = if site.owner.is_empty() {
-                            String::new()
-                        } else {
-                            format!("{}::", site.owner)
-                        };
-                        names.insert(site.index, format!("{owner}{}", site.name));
-                    }
+                    let site = SiteRecord::decode(chunk.payload);
+                    sites.extend(site.map(|site| (site.index, OwnedSite::from(site))));
                 }
                 Some(ChunkKind::Key) => {
                     let hash = bottleneck_runtime::format::u64_at(chunk.payload, 0).unwrap_or(0);
@@ -67,35 +67,31 @@ impl Recorded {
             }
         }
         trees.retain(|tree| tree.flags & bottleneck_runtime::format::tree::FLAG_RECORDER == 0);
-        let mut recorded =
-            Self { header, trees: trees.clone(), nodes: BTreeMap::new(), bytes: file.len() };
+        let mut recorded = Self {
+            header,
+            trees: trees.clone(),
+            nodes: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            sites,
+            keys,
+            bytes: file.len(),
+        };
         for tree in &trees {
-            recorded.walk(file, tree.root, &tree.name(), &names, &keys);
+            recorded.walk(file, tree.root, &tree.name());
         }
         recorded
     }
 
-    fn walk(
-        &mut self,
-        file: &[u8],
-        reference: u32,
-        path: &str,
-        names: &BTreeMap<u32, String>,
-        keys: &BTreeMap<u64, String>,
-    ) {
-        let node = NodeData::read(&file[reference as usize * GRANULE..])
-            .expect("a reference leads to a node");
-        let entry = self
-            .nodes
-            .entry(path.to_owned())
-            .or_insert_with(|| NodeData { min: u64::MAX, ..NodeData::default() });
-        add_up(entry, &node);
+    fn walk(&mut self, file: &[u8], reference: u32, path: &str) {
+        let node = node_at(file, reference);
+        add_up(self.nodes.entry(path.to_owned()).or_insert_with(none_yet), &node);
         let mut child = node.first_child;
         while child != 0 {
-            let data = NodeData::read(&file[child as usize * GRANULE..])
-                .expect("a reference leads to a node");
-            let key = if data.key == 0 { String::new() } else { format!("#{}", keys[&data.key]) };
-            self.walk(file, child, &format!("{path}/{}{key}", names[&data.site]), names, keys);
+            let data = node_at(file, child);
+            add_up(self.sums.entry((data.site, data.key)).or_insert_with(none_yet), &data);
+            let key = self.keys.get(&data.key).map(|key| format!("#{key}")).unwrap_or_default();
+            let name = self.sites[&data.site].path_name();
+            self.walk(file, child, &format!("{path}/{name}{key}"));
             child = data.next_sibling;
         }
     }
@@ -116,6 +112,15 @@ impl Recorded {
             / (header.last_ticks - header.start_ticks) as f64;
         ticks as f64 * rate
     }
+}
+
+fn node_at(file: &[u8], reference: u32) -> NodeData {
+    NodeData::read(&file[reference as usize * GRANULE..]).expect("a reference leads to a node")
+}
+
+/// A sum of no nodes.
+fn none_yet() -> NodeData {
+    NodeData { min: u64::MAX, ..NodeData::default() }
 }
 
 fn add_up(to: &mut NodeData, node: &NodeData) {

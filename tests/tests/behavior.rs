@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use bottleneck_tests::profile::{Recorded, read};
+use bottleneck_tests::{AtSite, Recorded};
 
 /// One nap of the program, in ns.
 const NAP: f64 = 50e6;
@@ -11,19 +11,14 @@ const NAP: f64 = 50e6;
 const DRIFT: f64 = 0.001;
 
 struct Run {
-    recorded: Vec<Recorded>,
+    recorded: Recorded,
     printed: String,
 }
 
 impl Run {
     #[track_caller]
-    fn keyed(&self, name: &str, key: &str) -> &Recorded {
-        let mut found = self.recorded.iter().filter(|it| it.name == name && it.key == key);
-        let only = found
-            .next()
-            .unwrap_or_else(|| panic!("no span `{name}` with key `{key}`: {:#?}", self.recorded));
-        assert!(found.next().is_none(), "two sites are named `{name}`");
-        only
+    fn keyed(&self, name: &str, key: &str) -> AtSite {
+        self.recorded.at_site_with_key(name, key)
     }
 
     /// What the program printed behind this word.
@@ -34,8 +29,8 @@ impl Run {
     }
 
     #[track_caller]
-    fn span(&self, name: &str) -> &Recorded {
-        self.keyed(name, "")
+    fn span(&self, name: &str) -> AtSite {
+        self.recorded.at_site(name)
     }
 }
 
@@ -46,7 +41,7 @@ fn run() -> Run {
         .output()
         .expect("the program runs");
     assert!(output.status.success(), "{output:?}");
-    let recorded = read(&folder.path().join("run.bneck")).expect("a profile was written");
+    let recorded = Recorded::of_run(folder.path());
     Run { recorded, printed: String::from_utf8_lossy(&output.stdout).into_owned() }
 }
 
@@ -117,7 +112,7 @@ fn methods_name_their_type(run: &Run) {
         ("fmt", "<Matrix<u8> as std::fmt::Display>"),
         ("described", ""),
     ] {
-        if let Some(span) = run.recorded.iter().find(|it| it.name == name) {
+        if let Some(span) = run.recorded.at_sites().iter().find(|it| it.name == name) {
             assert_eq!(span.owner, owner, "{name}");
         } else {
             assert_eq!(name, "described", "it is recorded under a name of its own");

@@ -51,15 +51,16 @@ pub(crate) struct Place {
 impl Session {
     /// Makes the file and its header.
     pub(crate) fn start(place: &Place) -> Result<Self, Errno> {
-        let start_ns = os::time::monotonic_ns();
-        let pid = os::thread::pid();
-        let map = create_map(place, &format!("{pid}-{start_ns}.bneck"))?;
         let (clock, counter_problem) = ClockKind::choose();
+        let start = Anchor::now(clock);
+        let pid = os::thread::pid();
+        let map = create_map(place, &format!("{pid}-{}.bneck", start.ns))?;
+        let (latest, long_span_ticks) = calibrate(clock, start, LONG_SPAN_NS);
         let session = Self {
             arena: Arena::new(map),
             clock,
             nodes: AtomicU64::new(0),
-            long_span_ticks: calibrate(clock, LONG_SPAN_NS),
+            long_span_ticks,
             recorders: Mutex::default(),
             idle: Mutex::default(),
             keys: Mutex::default(),
@@ -67,17 +68,18 @@ impl Session {
             // SAFETY: takes a flag, returns a descriptor or -1.
             wakeups: unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) },
         };
-        session.write_header(pid, start_ns);
+        session.write_header(pid, start, latest);
         session.note_capability("counter", counter_problem.as_ref().err().map(String::as_str));
         Site::for_each_registered(|site| session.write_site(site));
         Ok(session)
     }
 
+    /// Two anchors: the clock of a program that is killed before the background thread has run once is known too.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the boot id is cut into two halves; the header has 4096 bytes"
     )]
-    fn write_header(&self, pid: u32, start_ns: u64) {
+    fn write_header(&self, pid: u32, start: Anchor, latest: Anchor) {
         use Ordering::{Relaxed, Release};
         let header = self.arena.header();
         header.version.store(u32::from(MAJOR) | u32::from(MINOR) << 16, Relaxed);
@@ -92,32 +94,19 @@ impl Session {
         header.build_id.store(program_hash(), Relaxed);
         header.cpus.store(os::thread::cpus(), Relaxed);
         header.start_unix_ns.store(os::time::unix_ns(), Relaxed);
-        let (ticks, ns) = self.time_pair();
-        header.start_ticks.store(ticks, Relaxed);
-        header.start_ns.store(ns, Relaxed);
-        header.last_ticks.store(ticks, Relaxed);
-        header.last_ns.store(start_ns.max(ns), Relaxed);
+        header.start_ticks.store(start.ticks, Relaxed);
+        header.start_ns.store(start.ns, Relaxed);
+        header.last_ticks.store(latest.ticks, Relaxed);
+        header.last_ns.store(latest.ns, Relaxed);
         header.used.store(HEADER_BYTES as u64, Relaxed);
         // Release: pairs with a reader of the growing file, which trusts the header once the magic is there.
         header.magic.store(u64::from_ne_bytes(MAGIC), Release);
     }
 
-    /// Ticks and `CLOCK_MONOTONIC` of the same moment, as nearly as two reads can tell.
+    /// Ticks and `CLOCK_MONOTONIC` of the same moment.
     pub(super) fn time_pair(&self) -> (u64, u64) {
-        if self.clock == ClockKind::Monotonic {
-            let now = os::time::monotonic_ns();
-            return (now, now);
-        }
-        // The pair that took least time was not interrupted.
-        (0..4)
-            .map(|_| {
-                let before = counter();
-                let ns = os::time::monotonic_ns();
-                let after = counter();
-                (after.wrapping_sub(before), (before + after.wrapping_sub(before) / 2, ns))
-            })
-            .min_by_key(|&(took, _)| took)
-            .map_or((0, 0), |(_, pair)| pair)
+        let Anchor { ticks, ns } = Anchor::now(self.clock);
+        (ticks, ns)
     }
 
     /// Writes a site into the file. Without space its nodes stay, nameless.
@@ -159,6 +148,33 @@ impl Session {
     }
 }
 
+/// Ticks and `CLOCK_MONOTONIC` of the same moment.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ticks: u64,
+    ns: u64,
+}
+
+impl Anchor {
+    /// As nearly as two reads can tell.
+    fn now(clock: ClockKind) -> Self {
+        if clock == ClockKind::Monotonic {
+            let now = os::time::monotonic_ns();
+            return Self { ticks: now, ns: now };
+        }
+        // The pair that took least time was not interrupted.
+        (0..4)
+            .map(|_| {
+                let before = counter();
+                let ns = os::time::monotonic_ns();
+                let took = counter().wrapping_sub(before);
+                (took, Self { ticks: before + took / 2, ns })
+            })
+            .min_by_key(|&(took, _)| took)
+            .map_or(Self { ticks: 0, ns: 0 }, |(_, anchor)| anchor)
+    }
+}
+
 /// The run's directory, or the file that the command holds where that cannot be mapped.
 fn create_map(place: &Place, name: &str) -> Result<FileMap, Errno> {
     let path = place.directory.join(name);
@@ -186,22 +202,18 @@ fn is_unclaimed(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() == 0)
 }
 
+/// A second anchor, and `wanted_ns` in ticks. Waits until 50 µs after `start`, which making the file takes anyway.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "microseconds in ticks of any known clock fit 64 bits"
 )]
-/// `wanted_ns` in ticks. Takes 50 µs.
-fn calibrate(clock: ClockKind, wanted_ns: u64) -> u64 {
-    if clock == ClockKind::Monotonic {
-        return wanted_ns;
-    }
-    let (begin_ns, begin) = (os::time::monotonic_ns(), counter());
+fn calibrate(clock: ClockKind, start: Anchor, wanted_ns: u64) -> (Anchor, u64) {
     loop {
-        let (now_ns, now) = (os::time::monotonic_ns(), counter());
-        let elapsed = now_ns.saturating_sub(begin_ns);
+        let now = Anchor::now(clock);
+        let elapsed = now.ns.saturating_sub(start.ns);
         if elapsed >= 50_000 {
-            return (u128::from(now.wrapping_sub(begin)) * u128::from(wanted_ns)
-                / u128::from(elapsed)) as u64;
+            let ticks = u128::from(now.ticks.wrapping_sub(start.ticks));
+            return (now, (ticks * u128::from(wanted_ns) / u128::from(elapsed)) as u64);
         }
     }
 }

@@ -147,8 +147,10 @@ pub struct Source {
 }
 
 /// A report that has been written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Outputs {
+    /// The recording that it is about; `None` if there is none.
+    pub recording: Option<PathBuf>,
     /// The files, in the order of [`Format::ALL`], each under its usual name in the folder.
     pub files: Vec<(Format, PathBuf)>,
     /// Spans that were recorded; `None` where nobody has counted them.
@@ -161,6 +163,8 @@ pub struct Outputs {
     pub summary: serde_json::Value,
     /// What the reader should know, each with the way out.
     pub warnings: Vec<String>,
+    /// Why a file is missing among `files`. The verdict stands nevertheless.
+    pub unwritten: Option<Error>,
 }
 
 /// Judges the recordings and writes the report.
@@ -168,7 +172,8 @@ pub struct Outputs {
 /// `machine` is what was measured before the run that has just ended; `None` for an earlier run, whose recording holds it.
 ///
 /// # Errors
-/// If a recording cannot be read or a file cannot be written.
+/// If a recording cannot be read. A file that cannot be written is told in [`Outputs::unwritten`]: the run may have been
+/// long, and its verdict fits on the terminal.
 pub fn report_from(
     source: &Source,
     facts: Option<&RunFacts>,
@@ -194,6 +199,7 @@ pub fn report_from(
         }
     }
     warnings.extend(main.warnings.iter().map(ToString::to_string));
+    warnings.extend(full(main));
     warnings.extend(others(&recordings, main));
     let facts = facts.or(known.facts.as_ref());
     let context = context(main, facts, known.machine.as_ref(), threads, warnings);
@@ -203,7 +209,13 @@ pub fn report_from(
         summary.wall_ns = facts.wall_ns;
         summary.cut |= facts.cut;
     }
-    write(source, options, main.n_spans(), &summary, &frame)
+    let is_new = known.machine.is_some() && main.path.starts_with(&source.directory);
+    let recording = if is_new { run_dir::named_as_root(&main.path) } else { main.path.clone() };
+    Ok(Outputs {
+        recording: Some(recording),
+        n_spans: Some(main.n_spans()),
+        ..write(source, options, &summary, &frame)
+    })
 }
 
 /// What reports say beside the recording itself.
@@ -241,48 +253,60 @@ fn view(machine: &Machine) -> MachineView {
     }
 }
 
-/// A sentence on the recordings of other processes.
-fn others(recordings: &[Recording], main: &Recording) -> Option<String> {
-    let others: Vec<_> = recordings
-        .iter()
-        .filter(|other| other.path != main.path && other.n_spans() > 0)
-        .map(|other| format!("`{}`", other.path.display()))
-        .collect();
-    let n = others.len();
-    let processes = if n == 1 { "another process" } else { "other processes" };
-    (n > 0).then(|| {
-        format!("{processes} recorded spans too, which are not in this report; see `cargo bottleneck report FILE` for {}", others.join(", "))
-    })
+/// A sentence on a recording that could not grow.
+fn full(main: &Recording) -> Option<String> {
+    let errno = i32::try_from(main.profile.losses.full_errno?).unwrap_or(0);
+    let why = std::io::Error::from_raw_os_error(errno);
+    Some(format!(
+        "the recording could not grow ({why}): calls on paths that came later count for the span around them; free some \
+         space, or name a folder on another disk with -o DIR"
+    ))
 }
 
-fn write(
-    source: &Source,
-    options: &Options,
-    n_spans: u64,
-    summary: &Summary,
-    frame: &Frame,
-) -> Result<Outputs, Error> {
+/// Sentences on the recordings that are not in the report: of other processes, and of what this one was before it became
+/// another program.
+fn others(recordings: &[Recording], main: &Recording) -> Vec<String> {
+    let others = recordings.iter().filter(|other| other.path != main.path && other.n_spans() > 0);
+    let (earlier, of_others): (Vec<_>, Vec<_>) =
+        others.partition(|other| other.profile.pid == main.profile.pid);
+    let n = of_others.len();
+    let processes = if n == 1 { "another process" } else { "other processes" };
+    let sentence = |who: &str, them: &[&Recording]| {
+        let files: Vec<_> = them.iter().map(|it| format!("`{}`", it.path.display())).collect();
+        (!files.is_empty()).then(|| {
+            format!(
+                "{who} recorded spans too, which are not in this report; see `cargo bottleneck report FILE` for {}",
+                files.join(", ")
+            )
+        })
+    };
+    let programs = "the program that this process was before `exec`";
+    [sentence(programs, &earlier), sentence(processes, &of_others)].into_iter().flatten().collect()
+}
+
+fn write(source: &Source, options: &Options, summary: &Summary, frame: &Frame) -> Outputs {
     let json = json::render(summary);
-    let mut files = Vec::new();
+    let mut outputs = Outputs::default();
     for &format in &options.formats {
         let path = source.directory.join(format.file_name());
         let bytes = match format {
-            Format::Json => json.clone().into_bytes(),
-            Format::Folded => folded::render(&frame.children).into_bytes(),
+            Format::Json => Ok(json.clone().into_bytes()),
+            Format::Folded => Ok(folded::render(&frame.children).into_bytes()),
             Format::Svg => svg::render(summary, &frame.children).map_err(|error| {
                 Error::new(ExitCode::CannotWrite, "cannot draw the flame graph").why(error)
-            })?,
+            }),
         };
-        run_dir::write_atomically(&path, &bytes)?;
-        files.push((format, path));
+        match bytes.and_then(|bytes| run_dir::write_atomically(&path, &bytes)) {
+            Ok(()) => outputs.files.push((format, path)),
+            Err(error) => outputs.unwritten = outputs.unwritten.or(Some(error)),
+        }
     }
-    Ok(Outputs {
-        files,
-        n_spans: Some(n_spans),
+    Outputs {
         human: terminal::render(summary, Look { color: true, bars: true }),
         short: terminal::short(summary),
         // What was written a few lines above.
         summary: serde_json::from_str(&json).unwrap_or_default(),
         warnings: summary.warnings.clone(),
-    })
+        ..outputs
+    }
 }

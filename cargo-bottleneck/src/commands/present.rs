@@ -80,7 +80,9 @@ pub fn present(
     for (format, path) in &files {
         status.line(format.word(), shown(path).display());
     }
-    if let Some(recording) = source.recordings.first() {
+    // One that could be kept in memory only is gone with the command.
+    let kept = outputs.recording.as_ref().filter(|path| !path.starts_with("/proc"));
+    if let Some(recording) = kept {
         status.line(
             "Raw",
             format_args!("{} (cargo bottleneck report FILE)", shown(recording).display()),
@@ -113,6 +115,7 @@ fn json_line(
         "pid": facts.map(|facts| facts.pid),
         "cut": facts.map(|facts| facts.cut),
         "directory": source.directory,
+        "recording": outputs.recording,
         "recordings": source.recordings,
         "files": files,
         "warnings": outputs.warnings,

@@ -52,11 +52,6 @@ impl Recording {
         let spans = profile.spans.indices().filter(of_program);
         spans.map(|span| profile.spans[span].calls + u64::from(profile.is_open(span))).sum()
     }
-
-    /// Time in spans, which tells the real program from the one that only started it.
-    fn weight(&self) -> u64 {
-        self.profile.spans.values().iter().map(|path| path.total_ns).max().unwrap_or(0)
-    }
 }
 
 /// Reads every recording; what is no recording gives a sentence in place of it.
@@ -69,7 +64,10 @@ pub fn read_all(
 ) -> Result<(Vec<Recording>, Vec<String>), Error> {
     let mut recordings = Vec::new();
     let mut problems = Vec::new();
-    for path in paths {
+    let headers: Vec<Option<HeaderData>> = paths.iter().map(|path| header(path).ok()).collect();
+    for (path, own) in paths.iter().zip(&headers) {
+        let replaced_ns = own.as_ref().and_then(|own| replaced_ns(own, &headers));
+        let death_ns = replaced_ns.or(death_ns);
         let bytes = std::fs::read(path).map_err(|error| {
             Error::new(ExitCode::Setup, format!("cannot read `{}`", path.display())).why(error)
         })?;
@@ -84,6 +82,18 @@ pub fn read_all(
     Ok((recordings, problems))
 }
 
+/// When the program of this recording was replaced by another in the same process, which then recorded too.
+fn replaced_ns(own: &HeaderData, headers: &[Option<HeaderData>]) -> Option<u64> {
+    let of_process = headers.iter().flatten().filter(|other| other.pid == own.pid);
+    of_process.map(|other| other.start_ns).filter(|&start_ns| start_ns > own.start_ns).min()
+}
+
+fn header(path: &Path) -> io::Result<HeaderData> {
+    let mut head = [0; 512];
+    File::open(path)?.read_exact_at(&mut head, 0)?;
+    HeaderData::open(&head).map_err(|error| io::Error::other(NotAProfile(error)))
+}
+
 fn not_a_recording(path: &Path, error: NotAProfile) -> Error {
     Error::new(ExitCode::Setup, format!("cannot report on `{}`", path.display()))
         .why(error)
@@ -91,21 +101,14 @@ fn not_a_recording(path: &Path, error: NotAProfile) -> Error {
 }
 
 /// The recording of the program itself among those of its children: that of the process that was started, and of those the
-/// one with most time in it, for a program may have replaced itself by another.
+/// last one with spans, for a program may have replaced itself by another.
 pub fn main_recording(recordings: &[Recording], pid: Option<u32>) -> Option<usize> {
     let first_pid = recordings.first()?.profile.pid;
     let has_pid = |pid: u32| recordings.iter().any(|recording| recording.profile.pid == pid);
     // A program that another one started (a runner, a shell) has another process id: then the first one that recorded.
     let pid = pid.filter(|&pid| has_pid(pid)).unwrap_or(first_pid);
-    let mut chosen: Option<usize> = None;
-    for (at, recording) in recordings.iter().enumerate() {
-        let is_heavier =
-            chosen.is_none_or(|chosen| recordings[chosen].weight() < recording.weight());
-        if recording.profile.pid == pid && is_heavier {
-            chosen = Some(at);
-        }
-    }
-    chosen
+    let of_process = (0..recordings.len()).filter(|&at| recordings[at].profile.pid == pid);
+    of_process.max_by_key(|&at| (recordings[at].n_spans() > 0, recordings[at].profile.start_ns))
 }
 
 /// Adds a chunk to the recording of a process that has ended.
@@ -114,10 +117,8 @@ pub fn main_recording(recordings: &[Recording], pid: Option<u32>) -> Option<usiz
 /// If the file cannot be written.
 pub fn add(path: &Path, addition: &Addition) -> io::Result<()> {
     let text = serde_json::to_vec(addition)?;
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut head = [0; 512];
-    file.read_exact_at(&mut head, 0)?;
-    let header = HeaderData::open(&head).map_err(|error| io::Error::other(NotAProfile(error)))?;
+    let header = header(path)?;
+    let file = OpenOptions::new().write(true).open(path)?;
     let bytes = (CHUNK_HEAD_BYTES + text.len()).next_multiple_of(GRANULE);
     write_chunk(&file, header.used, bytes, &text)?;
     // Last, as the writer of the recording does: whoever sees the new length sees the chunk.

@@ -68,7 +68,7 @@ pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
         return Err(Error::new(ExitCode::NoSpans, what)
             .why("no function that carries #[bottleneck] was called"));
     }
-    Ok(0)
+    outputs.unwritten.map_or(Ok(0), Err)
 }
 
 /// The folder of the run that `path` belongs to: itself, or the one around its `run.bneck`.

@@ -10,7 +10,6 @@ use crate::commands::present::{self, Destination, Presentation};
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
-
 use crate::launch;
 use crate::machine::Machine;
 use crate::run_dir::{self, RunDir};
@@ -136,13 +135,19 @@ fn report_on(
         options.presentation,
         status,
     )?;
-    if outputs.n_spans == Some(0) { Err(no_spans(facts)) } else { Ok(()) }
+    if outputs.n_spans == Some(0) {
+        return Err(no_spans(facts, source.recordings.is_empty()));
+    }
+    outputs.unwritten.map_or(Ok(()), Err)
 }
 
-fn no_spans(facts: &RunFacts) -> Error {
+fn no_spans(facts: &RunFacts, is_without_recording: bool) -> Error {
     let seconds = std::time::Duration::from_nanos(facts.wall_ns).as_secs_f64();
     let what = format!("no spans were recorded in `{}` (ran {seconds:.1} s)", facts.program);
+    let why = "no function that carries #[bottleneck] was called";
+    // The recording begins with the first span, so nobody can tell the two apart from outside.
+    let or_refused = ", or no recording could be made; then the program has said why on stderr";
     Error::new(ExitCode::NoSpans, what)
-        .why("no function that carries #[bottleneck] was called")
+        .why(format!("{why}{}", if is_without_recording { or_refused } else { "" }))
         .fix("put #[bottleneck_runtime::bottleneck] on the functions of one request path, from the outermost inwards")
 }

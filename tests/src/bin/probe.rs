@@ -33,6 +33,10 @@ fn main() {
         "count" => count_until_killed(),
         "many" => many(number),
         "paths" => paths(number),
+        "say" => says(argument(1).parse().unwrap()),
+        "signal" => signals_itself(argument(1).parse().unwrap()),
+        "no-spans" => {}
+        "panic-out" => panics_out(),
         "no-perf" => without_perf(argument(1)),
         other => panic!("no probe {other:?}"),
     }
@@ -252,6 +256,34 @@ fn aborts() {
         let _closed = span!("closed");
     }
     std::process::abort();
+}
+
+/// Writes what must arrive as it is, and ends with a code.
+fn says(code: i32) {
+    use std::io::Write as _;
+    let _open = span!("says");
+    let _ = write!(std::io::stdout(), "to stdout, without an end of line");
+    let _ = writeln!(std::io::stderr(), "to stderr");
+    #[expect(clippy::exit, reason = "what the test is about")]
+    std::process::exit(code);
+}
+
+/// Ends by a signal within open spans.
+fn signals_itself(signal: i32) {
+    let _outer = span!("outer");
+    for _ in 0..1000 {
+        let _step = span!("step");
+    }
+    let _inner = span!("inner");
+    // SAFETY: touches no memory.
+    unsafe { libc::kill(libc::getpid(), signal) };
+}
+
+/// A panic that nobody catches.
+fn panics_out() {
+    let _outer = span!("outer");
+    let _inner = span!("inner");
+    panic!("as the test wants it");
 }
 
 /// Logs every thousandth closed span until it is killed.
