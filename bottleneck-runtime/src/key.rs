@@ -29,6 +29,10 @@ enum KeyText<'a> {
 
 /// What `key = expr` accepts: strings, integers, `bool` and `char`.
 pub trait AsKey<'a> {
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a borrowed key lives as long as what `self` borrows, not as `&self`"
+    )]
     /// The key of this value. Costs a hash of its bytes; strings are best short.
     fn as_key(self) -> Key<'a>;
 }
@@ -99,7 +103,6 @@ macro_rules! integer_keys {
         impl<'a> AsKey<'a> for $integer {
             #[inline]
             fn as_key(self) -> Key<'a> {
-                #[expect(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "one body for every integer; u128 beyond i128 shows as negative")]
                 let number = self as i128;
                 // Bijective for what fits 64 bits: small integers never collide.
                 let hash = (self as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5bd1_e995;
@@ -113,7 +116,8 @@ macro_rules! integer_keys {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_lossless,
-    reason = "hashes of integers"
+    clippy::cast_possible_wrap,
+    reason = "one body for every integer: `u128` beyond `i128` shows as negative, hashes may be cut"
 )]
 mod integers {
     use super::{AsKey, Key, KeyText};
@@ -159,7 +163,8 @@ mod tests {
     fn a_key_keeps_its_text() {
         let text = |key: Key<'_>| key.with_text(str::to_owned);
         assert_eq!(text(key("decode")), "decode");
-        assert_eq!(text(key(&"batch".to_owned())), "batch");
+        let owned = "batch".to_owned();
+        assert_eq!(text(key(&owned)), "batch");
         assert_eq!(text(key(-128_i8)), "-128");
         assert_eq!(text(key(i128::MIN)), i128::MIN.to_string());
         assert_eq!(text(key(true)), "true");
@@ -168,7 +173,8 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_hashes_and_small_integers_never_collide() {
-        assert_eq!(key("a").hash(), key(&"a".to_owned()).hash());
+        let owned = "a".to_owned();
+        assert_eq!(key("a").hash(), key(&owned).hash());
         let mut hashes: Vec<u64> = (0..10_000_u32).map(|number| key(number).hash()).collect();
         hashes.sort_unstable();
         hashes.dedup();

@@ -38,10 +38,6 @@ pub struct Work {
     pub dtype: Dtype,
 }
 
-#[expect(
-    clippy::many_single_char_names,
-    reason = "the field's own names of a product's dimensions"
-)]
 impl Work {
     /// `C[m][n] = A[m][k] * B[k][n]`: 2mnk operations; each matrix crosses the bus once.
     pub fn matmul(m: usize, n: usize, k: usize, dtype: Dtype) -> Self {
@@ -122,6 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "small whole numbers are exact")]
     fn presets_count_what_their_formulas_say() {
         assert_eq!(
             Work::matvec(10, 20, Dtype::F32),

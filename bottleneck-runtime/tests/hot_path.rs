@@ -29,7 +29,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// Makes this test binary run only the named test again, as a child that records.
 fn child(test: &str, directory: &std::path::Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(std::env::current_exe().expect("a test has a path"));
     command
         .args(["--exact", test, "--nocapture", "--test-threads", "1"])
         .env("BOTTLENECK_RUN_DIR", directory)

@@ -12,3 +12,8 @@ pub use recorded::{Recorded, profiles};
 
 /// Exit code of `confined` where the machine does not allow what it should do.
 pub const NOT_ALLOWED_HERE: u8 = 77;
+
+/// The examples of the project's page, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -47,9 +47,8 @@ fn busy_and_waiting_are_the_life_of_a_future() {
     let both = recorded.at_site("both");
     let inner = ["joined_first", "joined_second"].map(|name| recorded.at_site(name).busy);
     assert!(both.busy >= inner.iter().sum::<f64>() * (1.0 - DRIFT), "{both:?} {inner:?}");
-    assert!(
-        recorded.trees.len() >= 3,
-        "main, and two threads that one future went to and fro between"
-    );
+    // Two threads without a name passed one future to and fro before the main thread had a span: each has a tree of its own.
+    assert!(recorded.trees.len() >= 3, "{:?}", recorded.trees);
+    assert!(!recorded.nodes.contains_key("main/moved"), "{:?}", recorded.nodes.keys());
     assert!(!recorded.nodes.keys().any(|path| path.contains("never_polled")), "it never lived");
 }

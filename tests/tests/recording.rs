@@ -1,4 +1,5 @@
 //! The runtime against what a program knows of itself: counts, times, waits, and ends of every kind.
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -22,6 +23,7 @@ fn record(arguments: &[&str]) -> (Recorded, Output) {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "small whole numbers are exact")]
 fn every_call_is_counted_on_its_path() {
     let (recorded, _) = record(&["nested"]);
     assert_eq!(recorded.node("main/outer").count, 1);

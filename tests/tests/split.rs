@@ -1,4 +1,9 @@
 //! On-CPU and off-CPU time against the thread's own clock. A file of its own, so that no other test runs meanwhile.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may fail by a panic, and says what it skips"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};

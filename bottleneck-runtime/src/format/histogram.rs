@@ -30,6 +30,7 @@ pub(crate) fn unlimited_bucket(ticks: u64) -> usize {
 }
 
 /// First duration of a bucket, in ticks.
+#[expect(clippy::cast_possible_truncation, reason = "there are few hundred buckets")]
 pub fn lower_bound(bucket: usize) -> u64 {
     let log2 = FLOOR_LOG2 + (bucket / 8) as u32;
     (1 << log2) + ((bucket % 8) as u64) * (1 << (log2 - 3))

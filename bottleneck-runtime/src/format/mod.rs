@@ -33,7 +33,7 @@
 //! | 3 | nodes | – | `len / 256` slots of [`Node`], unused ones are zero |
 //! | 4 | histograms | – | slots of [`HISTOGRAM_BYTES`], each [`histogram::BUCKETS`] saturating `u32` |
 //! | 5 | tree | – | one [`Tree`] |
-//! | 6 | anchors | entries written | pairs (ticks u64, CLOCK_MONOTONIC ns u64) |
+//! | 6 | anchors | entries written | pairs (ticks u64, `CLOCK_MONOTONIC` ns u64) |
 //! | 7 | capability | bytes of text | `name \n available(0/1) \n reason` in UTF-8 |
 //! | 8 | run | bytes of text | JSON that `cargo bottleneck` appends after the run: command, exit, machine |
 //! | 9.. | reserved | | snapshots, samples, maps, devices |

@@ -1,4 +1,8 @@
 //! A file in memory that grows: one reserved mapping, space taken before it is touched.
+#![expect(
+    clippy::cast_possible_wrap,
+    reason = "offsets stay below the reserved length, far below `i64::MAX`"
+)]
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;

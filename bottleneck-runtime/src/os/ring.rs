@@ -2,6 +2,10 @@
 //!
 //! The event is a software dummy that counts nothing; only its records matter. The attribute's bits and the layout of a
 //! record are those of `perf_event_open(2)` and `linux/perf_event.h`.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel packs narrow fields into words, and a ring has a few pages"
+)]
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,19 @@
 //! Facts about the calling thread and process.
 
 /// Kernel id of the calling thread.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ids are positive and fit 32 bits"
+)]
 pub(crate) fn tid() -> u32 {
     // SAFETY: `gettid` takes nothing and cannot fail.
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whether the calling thread is the one that the process began with.
+pub(crate) fn is_main() -> bool {
+    tid() == pid()
 }
 
 /// Process id.

@@ -1,4 +1,8 @@
 //! Space for chunks in the mapped file: handed out in order, never taken back.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a reference counts 64-byte units of at most 256 GiB; texts are cut to one chunk"
+)]
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,8 @@
 //! The recorder's own thread: reads rings before they are full, writes anchors, measures what a span costs.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a period has few milliseconds, the table few entries"
+)]
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::PoisonError;
@@ -81,7 +85,7 @@ impl Session {
 
     /// Reads the rings that fill, for about so long.
     fn serve_wakeups(&self, for_ms: i32) {
-        let until = os::time::monotonic_ns() + for_ms.unsigned_abs() as u64 * 1_000_000;
+        let until = os::time::monotonic_ns() + u64::from(for_ms.unsigned_abs()) * 1_000_000;
         loop {
             let left = until.saturating_sub(os::time::monotonic_ns()) / 1_000_000;
             if left == 0 {

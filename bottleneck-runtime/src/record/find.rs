@@ -1,4 +1,8 @@
 //! The cold half of opening a span: another child than last time, a new path, recursion, a histogram.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets within the mapping fit a reference, and a hash may be cut to choose a place"
+)]
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 

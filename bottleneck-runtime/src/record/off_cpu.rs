@@ -127,7 +127,7 @@ impl Recorder {
             let node = self.current();
             match record {
                 Switch::Out { at_ns, preempted } => {
-                    drain.off = Some(Off { since_ns: at_ns, preempted })
+                    drain.off = Some(Off { since_ns: at_ns, preempted });
                 }
                 Switch::In { at_ns } => {
                     if let Some(off) = drain.off.take() {
@@ -169,6 +169,11 @@ impl Recorder {
             return Bounds { from_ns: 0, until_ns: u64::MAX };
         }
         let rate = elapsed_ns as f64 / elapsed_ticks as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "both factors are positive, and the cast saturates"
+        )]
         // Counted back from now: an error of the rate grows with the span's length only.
         let at = |then: u64| ns.saturating_sub((ticks.saturating_sub(then) as f64 * rate) as u64);
         Bounds { from_ns: at(since), until_ns: end.map_or(u64::MAX, at) }

@@ -245,6 +245,7 @@ impl Recorder {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "one arm for each reason")]
     /// Chooses what `open` and `close` look at.
     pub(super) fn set_switch_source(&self, source: SwitchSource) {
         let (head, seen) = match source {

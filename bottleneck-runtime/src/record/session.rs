@@ -75,6 +75,10 @@ impl Session {
     }
 
     /// Two anchors: the clock of a program that is killed before the background thread has run once is known too.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the boot id is cut into two halves; the header has 4096 bytes"
+    )]
     fn write_header(&self, pid: u32, start: Anchor, latest: Anchor) {
         use Ordering::{Relaxed, Release};
         let header = self.arena.header();
@@ -199,6 +203,10 @@ fn is_unclaimed(path: &Path) -> bool {
 }
 
 /// A second anchor, and `wanted_ns` in ticks. Waits until 50 µs after `start`, which making the file takes anyway.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "microseconds in ticks of any known clock fit 64 bits"
+)]
 fn calibrate(clock: ClockKind, start: Anchor, wanted_ns: u64) -> (Anchor, u64) {
     loop {
         let now = Anchor::now(clock);

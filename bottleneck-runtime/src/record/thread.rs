@@ -38,6 +38,15 @@ const RING_PAGES: [usize; 3] = [16, 4, 1];
 pub(super) struct NameClass([u8; 16]);
 
 impl NameClass {
+    /// That of the main thread, which no name has: the kernel gives its name to every thread without one, and those must
+    /// not share its tree.
+    const MAIN: Self = Self([u8::MAX; 16]);
+
+    /// That of the calling thread.
+    fn here() -> Self {
+        if os::thread::is_main() { Self::MAIN } else { Self::of(os::thread::name()) }
+    }
+
     fn of(name: [u8; 16]) -> Self {
         let mut class = [0; 16];
         let kept = name.into_iter().filter(|byte| *byte != 0 && !byte.is_ascii_digit());
@@ -93,7 +102,7 @@ pub(super) fn attach_own() -> Option<&'static Recorder> {
 
 fn recorder_for(session: &'static Session) -> Option<&'static Recorder> {
     let name = os::thread::name();
-    let class = NameClass::of(name);
+    let class = NameClass::here();
     let left_behind = {
         let mut idle = session.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let at = idle.iter().position(|(other, _)| *other == class);
@@ -131,7 +140,7 @@ const _: () = assert!(align_of::<Node>() <= GRANULE && CHUNK_HEAD_BYTES.is_multi
 fn begin(recorder: &'static Recorder, name: [u8; 16]) {
     let (session, tree) = (recorder.session, recorder.tree);
     let tid = os::thread::tid();
-    let is_main = tid == os::thread::pid();
+    let is_main = os::thread::is_main();
     let now = os::time::monotonic_ns();
     let mut shown = name;
     if is_main {
@@ -201,7 +210,7 @@ fn detach() {
         tree.detached_ns.store(now, Relaxed);
         tree.flags.store(tree.flags.load(Relaxed) & !tree::FLAG_IN_USE, Relaxed);
         RECORDER.set(ptr::null());
-        let class = NameClass::of(os::thread::name());
+        let class = NameClass::here();
         let mut idle = recorder.session.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push((class, recorder));
     });

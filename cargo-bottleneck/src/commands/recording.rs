@@ -55,6 +55,9 @@ impl Recording {
 }
 
 /// Reads every recording; what is no recording gives a sentence in place of it.
+///
+/// # Errors
+/// If a file cannot be read, or the only one is no recording.
 pub fn read_all(
     paths: &[PathBuf],
     death_ns: Option<u64>,
@@ -72,7 +75,7 @@ pub fn read_all(
             Ok((profile, warnings)) => {
                 recordings.push(Recording { path: path.clone(), profile, warnings });
             }
-            Err(error) if paths.len() == 1 => return Err(not_a_recording(path, &error)),
+            Err(error) if paths.len() == 1 => return Err(not_a_recording(path, error)),
             Err(error) => problems.push(format!("`{}` was left out: {error}", path.display())),
         }
     }
@@ -91,7 +94,7 @@ fn header(path: &Path) -> io::Result<HeaderData> {
     HeaderData::open(&head).map_err(|error| io::Error::other(NotAProfile(error)))
 }
 
-fn not_a_recording(path: &Path, error: &NotAProfile) -> Error {
+fn not_a_recording(path: &Path, error: NotAProfile) -> Error {
     Error::new(ExitCode::Setup, format!("cannot report on `{}`", path.display()))
         .why(error)
         .fix("name a `.bneck` file, or the folder of a run")

@@ -2,7 +2,7 @@
 //!
 //! Each kernel picks the widest vectors of the processor at run time ([`Isa`]) and is tested against plain loops for
 //! every width that the machine has. Kernels allocate nothing, start no thread, and never look at who calls them. [`matvec`] and [`matmul`] are spans that
-//! declare their work; [`gemv`] and [`gemm`] do the same unseen, for callers that declare a larger whole.
+//! declare their work; `gemv` and `gemm` do the same unseen, for callers that declare a larger whole.
 
 #![expect(unsafe_code, reason = "vector instructions need pointers and run-time detected features")]
 

@@ -1,6 +1,7 @@
 //! A program that does one known thing under spans: `probe WHAT [ARGUMENT]`. The tests run it and read its profile.
 #![expect(clippy::print_stdout, reason = "tells the test its own account of the time")]
-#![expect(clippy::unwrap_used, reason = "a test in a process of its own: a panic fails it")]
+#![expect(clippy::unwrap_used, reason = "a probe that fails fails its test")]
+#![expect(clippy::exit, reason = "how a process ends is what some probes are about")]
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -202,13 +203,12 @@ fn fork() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         drop(inner);
-        let open_in_child = span!("child");
+        let in_child = span!("child");
         for _ in 0..100 {
             let _span = span!("child_work");
         }
-        drop(open_in_child);
+        drop(in_child);
         drop(around);
-        #[expect(clippy::exit, reason = "the child must not go on as the parent")]
         std::process::exit(7);
     }
     for _ in 0..10 {
@@ -246,7 +246,6 @@ fn exits() {
     {
         let _closed = span!("closed");
     }
-    #[expect(clippy::exit, reason = "what the test is about")]
     std::process::exit(3);
 }
 
@@ -264,7 +263,6 @@ fn says(code: i32) {
     let _open = span!("says");
     let _ = write!(std::io::stdout(), "to stdout, without an end of line");
     let _ = writeln!(std::io::stderr(), "to stderr");
-    #[expect(clippy::exit, reason = "what the test is about")]
     std::process::exit(code);
 }
 
