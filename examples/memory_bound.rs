@@ -77,8 +77,8 @@ fn fill(rows: usize) -> Vec<f32> {
     values
 }
 
-/// One pass over the matrix.
-#[bottleneck]
+/// One pass over the matrix. A request: the verdict is about the passes, however long the matrix took to fill.
+#[bottleneck(request)]
 fn pass(matrix: Matrix<'_>, x: &[f32], y: &mut [f32]) {
     matvec(matrix, x, y);
 }

@@ -3,6 +3,12 @@
 //! What other programs do to the machine meanwhile must not decide a test: kinds are compared without the time in which
 //! they had the CPU.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and what they share: a panic fails them"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,18 +49,15 @@ fn run_example(name: &str, args: &[&str]) -> Run {
     run
 }
 
-/// The verdict names this kind, or the CPU was somebody else's for most of the time and the rest was of this kind.
+/// The verdict names this kind. Where only the thread clock tells waits, it cannot know that they were preemption: there
+/// the kinds of the CPU have to do.
 #[track_caller]
-fn assert_judged(verdict: &Value, kinds: &Value, kind: &str) {
+fn assert_judged(summary: &Value, verdict: &Value, kinds: &Value, kind: &str) {
     assert_eq!(largest_without_scheduling(kinds), kind, "{verdict:#} {kinds:#}");
-    let said = verdict["kind"].as_str().unwrap();
-    let preempted = kinds["scheduling"]["share"].as_f64().unwrap();
-    if said != kind && preempted > 0.3 {
-        println!(
-            "the verdict is {said}: other programs had the CPU for {preempted:.2} of the time"
-        );
+    if summary["on_cpu_source"] == "context switches" {
+        assert_eq!(verdict["kind"], kind, "{verdict:#} {kinds:#}");
     } else {
-        assert_eq!(said, kind, "{verdict:#} {kinds:#}");
+        println!("verdict {}: {}", verdict["kind"], summary["warnings"]);
     }
 }
 
@@ -80,8 +83,8 @@ fn assert_same_elsewhere(run: &Run) {
 #[test]
 fn streaming_a_matrix_is_memory() {
     let _alone = alone();
-    let run = run_example("memory_bound", &["5"]);
-    assert_judged(&run.summary["verdict"], &run.summary["kinds"], "memory");
+    let run = run_example("memory_bound", &["2"]);
+    assert_judged(&run.summary, &run.summary["verdict"], &run.summary["kinds"], "memory");
     assert!(run.ran.stdout.contains("passes over"), "{}", run.ran.stdout);
     assert!(!run.ran.stdout.contains("MEMORY"), "the verdict is not among the program's output");
     assert_same_elsewhere(&run);
@@ -91,7 +94,7 @@ fn streaming_a_matrix_is_memory() {
 fn multiplying_in_the_cache_is_compute() {
     let _alone = alone();
     let run = run_example("compute_bound", &["1"]);
-    assert_judged(&run.summary["verdict"], &run.summary["kinds"], "compute");
+    assert_judged(&run.summary, &run.summary["verdict"], &run.summary["kinds"], "compute");
     assert_same_elsewhere(&run);
 }
 
@@ -103,9 +106,10 @@ fn a_transformer_decodes_from_memory_and_computes_its_prompt() {
     let phases = run.summary["phases"].as_array().unwrap();
     for (key, kind) in [("prefill", "compute"), ("decode", "memory")] {
         let phase = phases.iter().find(|phase| phase["key"] == key).unwrap();
-        assert_judged(&phase["verdict"], &phase["kinds"], kind);
+        assert_judged(&run.summary, &phase["verdict"], &phase["kinds"], kind);
         assert!(number(&phase["total_ns"]) > 0);
-        assert!(run.ran.stderr.contains(&format!("phase {key}")), "{}", run.ran.stderr);
+        let is_told = |line: &str| line.trim_start().starts_with(key) && line.contains(kind);
+        assert!(run.ran.stderr.lines().any(is_told), "{}", run.ran.stderr);
     }
     assert_same_elsewhere(&run);
 }

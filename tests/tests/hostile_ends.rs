@@ -1,5 +1,11 @@
 //! Programs that end badly, and places where nothing can be recorded: there is a report, and it says what happened.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests and what they share: a panic fails them"
+)]
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -255,11 +261,14 @@ fn a_folder_without_room_for_the_recording_still_gets_it_in_the_end() {
     assert_eq!(message["files"].as_object().unwrap().len(), 2);
 }
 
+/// What hinders, how a folder is made that shows it, and what is said of it.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path) -> OsString, &'a str);
+
 #[test]
 fn a_run_is_judged_even_if_nothing_of_it_can_be_written() {
     let read_only = |folder: &Path| folder.as_os_str().to_owned();
     let full = disk_of(4096);
-    let cases: [(&str, &dyn Fn(&Path) -> OsString, &str); 2] = [
+    let cases: [Case<'_>; 2] = [
         ("read-only", &read_only, "Read-only file system"),
         ("disk", &full, "No space left on device"),
     ];

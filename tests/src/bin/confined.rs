@@ -2,7 +2,7 @@
 //! machine does not allow the restriction, and says why.
 //!
 //! - `no-perf`: the kernel refuses `perf_event_open` with EPERM, as a container's filter does.
-//! - `file-size BYTES`: files cannot grow beyond (RLIMIT_FSIZE).
+//! - `file-size BYTES`: files cannot grow beyond (`RLIMIT_FSIZE`).
 //! - `disk FOLDER=BYTES`: the folder is a file system of that size, for this program and its children only.
 //! - `read-only FOLDER`: the same of 1 MiB, to which nobody can write.
 //! - `user ID`: as this user and group, without the rights of the administrator.
