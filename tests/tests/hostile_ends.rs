@@ -225,11 +225,8 @@ fn a_program_that_can_record_nothing_runs_on_and_says_why() {
     assert!(stderr.contains("or no recording could be made"), "{stderr}");
 }
 
-/// The value of a restriction of a folder.
-type ForFolder = dyn Fn(&Path) -> OsString;
-
 /// Runs the command itself, and with it the program, under a restriction of a folder.
-fn run_on_disk(restriction: &str, value: &ForFolder) -> (Ran, TempDir) {
+fn run_on_disk(restriction: &str, value: &dyn Fn(&Path) -> OsString) -> (Ran, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("report");
     fs::create_dir(&disk).unwrap();
@@ -264,11 +261,14 @@ fn a_folder_without_room_for_the_recording_still_gets_it_in_the_end() {
     assert_eq!(message["files"].as_object().unwrap().len(), 2);
 }
 
+/// What hinders, how a folder is made that shows it, and what is said of it.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path) -> OsString, &'a str);
+
 #[test]
 fn a_run_is_judged_even_if_nothing_of_it_can_be_written() {
     let read_only = |folder: &Path| folder.as_os_str().to_owned();
     let full = disk_of(4096);
-    let cases: [(&str, &ForFolder, &str); 2] = [
+    let cases: [Case<'_>; 2] = [
         ("read-only", &read_only, "Read-only file system"),
         ("disk", &full, "No space left on device"),
     ];

@@ -1,9 +1,11 @@
 //! How long a thread waited for a CPU, by the kernel's own account.
 
+use super::descriptor::Descriptor;
+
 /// `/proc/thread-self/schedstat`, kept open: field 2 is the time spent runnable but not running.
 #[derive(Debug)]
 pub(crate) struct Delays {
-    fd: i32,
+    fd: Descriptor,
 }
 
 impl Delays {
@@ -12,27 +14,21 @@ impl Delays {
         let path = std::ffi::CString::new(format!("/proc/self/task/{tid}/schedstat")).ok()?;
         // SAFETY: `path` ends with a zero byte and lives through the call.
         let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-        (fd >= 0).then_some(Self { fd })
+        (fd >= 0).then(|| Self { fd: Descriptor::new(fd) })
     }
 
     /// Nanoseconds so far. About 1 µs: a system call.
     pub(crate) fn read(&self) -> Option<u64> {
         let mut text = [0_u8; 96];
         // SAFETY: `text` has the length given.
-        let n = unsafe { libc::pread(self.fd, text.as_mut_ptr().cast(), text.len(), 0) };
+        let n =
+            unsafe { libc::pread(self.fd.unchecked(), text.as_mut_ptr().cast(), text.len(), 0) };
         parse(text.get(..usize::try_from(n).ok()?)?)
     }
 }
 
 fn parse(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(text).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-impl Drop for Delays {
-    fn drop(&mut self) {
-        // SAFETY: our own descriptor, not used again.
-        unsafe { libc::close(self.fd) };
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::Errno;
+use super::descriptor::Descriptor;
 
 /// A file mapped shared, with more addresses reserved than it has bytes.
 #[derive(Debug)]
 pub(crate) struct FileMap {
-    fd: i32,
+    fd: Descriptor,
     base: *mut u8,
     reserved: usize,
 }
@@ -44,7 +45,7 @@ impl FileMap {
         if fd < 0 {
             return Err(Errno::last());
         }
-        let mut map = Self { fd, base: core::ptr::null_mut(), reserved };
+        let mut map = Self { fd: Descriptor::new(fd), base: core::ptr::null_mut(), reserved };
         map.extend(0, bytes)?;
         // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
         let base = unsafe {
@@ -75,35 +76,18 @@ impl FileMap {
             // The kernel would send SIGXFSZ, which ends the program.
             return Err(Errno(libc::EFBIG));
         }
+        let Some(fd) = self.fd.get() else {
+            return Err(Errno(libc::EBADF));
+        };
         // SAFETY: plain system call on our own descriptor.
-        while unsafe { libc::fallocate(self.fd, 0, at as libc::off_t, bytes as libc::off_t) } != 0 {
+        while unsafe { libc::fallocate(fd, 0, at as libc::off_t, bytes as libc::off_t) } != 0 {
             match Errno::last() {
                 Errno(libc::EINTR) => {}
-                Errno(libc::EOPNOTSUPP | libc::ENOSYS) => return self.extend_by_writing(at, bytes),
+                Errno(libc::EOPNOTSUPP | libc::ENOSYS) => return extend_by_writing(fd, at, bytes),
                 error => return Err(error),
             }
         }
         self.touch(at, bytes);
-        Ok(())
-    }
-
-    /// Where the file system cannot reserve: zeros, written for real.
-    fn extend_by_writing(&self, at: usize, bytes: usize) -> Result<(), Errno> {
-        let zeros = [0_u8; 4096];
-        let mut done = 0;
-        while done < bytes {
-            let part = zeros.len().min(bytes - done);
-            // SAFETY: `zeros` has `part` bytes.
-            let n = unsafe {
-                libc::pwrite(self.fd, zeros.as_ptr().cast(), part, (at + done) as libc::off_t)
-            };
-            match usize::try_from(n) {
-                Ok(0) => return Err(Errno(libc::ENOSPC)),
-                Ok(n) => done += n,
-                Err(_) if Errno::last() == Errno(libc::EINTR) => {}
-                Err(_) => return Err(Errno::last()),
-            }
-        }
         Ok(())
     }
 
@@ -130,9 +114,28 @@ impl FileMap {
                 -1,
                 0,
             );
-            libc::close(self.fd);
+        }
+        self.fd.close();
+    }
+}
+
+/// Where the file system cannot reserve: zeros, written for real.
+fn extend_by_writing(fd: i32, at: usize, bytes: usize) -> Result<(), Errno> {
+    let zeros = [0_u8; 4096];
+    let mut done = 0;
+    while done < bytes {
+        let part = zeros.len().min(bytes - done);
+        // SAFETY: `zeros` has `part` bytes.
+        let n =
+            unsafe { libc::pwrite(fd, zeros.as_ptr().cast(), part, (at + done) as libc::off_t) };
+        match usize::try_from(n) {
+            Ok(0) => return Err(Errno(libc::ENOSPC)),
+            Ok(n) => done += n,
+            Err(_) if Errno::last() == Errno(libc::EINTR) => {}
+            Err(_) => return Err(Errno::last()),
         }
     }
+    Ok(())
 }
 
 /// The longest file that this process may make (`ulimit -f`).
@@ -148,12 +151,9 @@ fn size_limit() -> usize {
 impl Drop for FileMap {
     fn drop(&mut self) {
         // Reached only where making the map failed halfway: a session keeps its map for the life of the process.
-        // SAFETY: our own mapping (if there is one) and descriptor, not used again.
-        unsafe {
-            if !self.base.is_null() {
-                libc::munmap(self.base.cast(), self.reserved);
-            }
-            libc::close(self.fd);
+        if !self.base.is_null() {
+            // SAFETY: our own mapping, not used again.
+            unsafe { libc::munmap(self.base.cast(), self.reserved) };
         }
     }
 }

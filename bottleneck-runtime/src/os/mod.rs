@@ -3,6 +3,7 @@
 //! Nothing here knows about spans. A refused call is an `errno`, never a panic.
 
 pub(crate) mod delay;
+pub(crate) mod descriptor;
 pub(crate) mod fork;
 pub(crate) mod map;
 pub(crate) mod ring;

@@ -10,6 +10,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::Errno;
+use super::descriptor::Descriptor;
 
 /// `struct perf_event_attr`, as long as the kernel has known it since 5.13; an older kernel takes the shorter prefix.
 #[repr(C)]
@@ -82,7 +83,7 @@ pub(crate) enum Switch {
 /// The ring of one thread.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    fd: i32,
+    fd: Descriptor,
     base: *mut u8,
     data_bytes: u64,
 }
@@ -134,7 +135,7 @@ impl Ring {
             unsafe { libc::close(fd) };
             return Err(Refused::Map(error));
         }
-        Ok(Self { fd, base: base.cast(), data_bytes: (pages * PAGE) as u64 })
+        Ok(Self { fd: Descriptor::new(fd), base: base.cast(), data_bytes: (pages * PAGE) as u64 })
     }
 
     /// Where the kernel counts the bytes that it wrote. It moves exactly when the thread was switched out or in.
@@ -144,7 +145,7 @@ impl Ring {
 
     /// The descriptor becomes readable when the ring is a quarter full.
     pub(crate) fn fd(&self) -> i32 {
-        self.fd
+        self.fd.unchecked()
     }
 
     /// Hands over every record written so far and frees its place. Returns the head up to which it read.
@@ -195,10 +196,7 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: our own mapping and descriptor, not used again.
-        unsafe {
-            libc::munmap(self.base.cast(), self.data_bytes as usize + PAGE);
-            libc::close(self.fd);
-        }
+        // SAFETY: our own mapping, not used again.
+        unsafe { libc::munmap(self.base.cast(), self.data_bytes as usize + PAGE) };
     }
 }

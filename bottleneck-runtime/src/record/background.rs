@@ -75,10 +75,7 @@ fn measure_span_cost(session: &'static Session) {
 impl Session {
     /// Has the background thread woken when the ring behind `fd` fills.
     pub(super) fn watch(&self, fd: i32, recorder: &'static Recorder) {
-        let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
-            u64: core::ptr::from_ref(recorder) as u64,
-        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: address(recorder) };
         // SAFETY: `event` is valid for the call. The kernel forgets `fd` when the ring is closed.
         unsafe { libc::epoll_ctl(self.wakeups, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
     }
@@ -100,9 +97,14 @@ impl Session {
                 return;
             }
             for event in events.iter().take(usize::try_from(n).unwrap_or(0)) {
-                let recorder = event.u64 as *const Recorder;
-                // SAFETY: `watch` put the address of a recorder there, and recorders are never freed.
-                unsafe { &*recorder }.account_from_outside();
+                // Looked up, not trusted: a program that closes every descriptor may have an epoll of its own here.
+                let recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+                let woken =
+                    recorders.iter().find(|recorder| address(recorder) == event.u64).copied();
+                drop(recorders);
+                if let Some(recorder) = woken {
+                    recorder.account_from_outside();
+                }
             }
         }
     }
@@ -114,6 +116,11 @@ impl Session {
             recorder.account_from_outside();
         }
     }
+}
+
+/// What names a recorder in an event.
+fn address(recorder: &Recorder) -> u64 {
+    core::ptr::from_ref(recorder) as u64
 }
 
 /// Pairs of ticks and nanoseconds over the whole run.
