@@ -138,5 +138,20 @@ fn clean(program: impl AsRef<OsStr>) -> Command {
     for name in ["OUT_DIR", "CI", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }
+    with_usual_signals(&mut command);
     command
+}
+
+/// Signals as a shell sets them: a gate that runs in the background, or under `nohup`, hands on that they are ignored.
+fn with_usual_signals(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: the closure only makes async-signal-safe calls.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
 }

@@ -267,7 +267,7 @@ pub struct Capability {
 pub struct Losses {
     /// Spans that could not be recorded.
     pub spans: u64,
-    /// Calls on paths beyond the budget.
+    /// Calls on new paths for which there was no room: the budget of paths or the disk was used up.
     pub refused: u64,
     /// Guards dropped out of order.
     pub out_of_order: u64,

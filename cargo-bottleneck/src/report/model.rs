@@ -306,7 +306,7 @@ pub struct Span {
 pub struct Lost {
     /// Spans.
     pub spans: u64,
-    /// Calls on paths beyond the budget.
+    /// Calls on new paths for which there was no room: the budget of paths or the disk was used up.
     pub refused: u64,
     /// Context-switch records.
     pub switches: u64,

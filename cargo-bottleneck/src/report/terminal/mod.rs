@@ -322,7 +322,7 @@ fn lost(summary: &Summary) -> Option<String> {
     let lost = &summary.lost;
     let parts: Vec<String> = [
         (lost.spans, "spans"),
-        (lost.refused, "calls on paths beyond the budget (their time is in the span around them)"),
+        (lost.refused, "calls on new paths that had no room (their time is in the span around)"),
         (lost.switches, "context-switch records"),
     ]
     .into_iter()
