@@ -14,9 +14,8 @@ use crate::work::Work;
 #[must_use = "a span lasts until its guard is dropped: `let _span = span!(..);`"]
 #[derive(Debug)]
 pub struct SpanGuard {
-    /// Null where nothing is recorded. Two words, so that a guard travels in registers.
+    /// Null where nothing is recorded. One word: the node knows when it was opened.
     node: *const Node,
-    start: u64,
 }
 
 /// What a call says of itself: evaluated while recording only.
@@ -31,11 +30,11 @@ pub struct Call<'a> {
 }
 
 impl SpanGuard {
-    pub(crate) const INERT: Self = Self { node: ptr::null(), start: 0 };
+    pub(crate) const INERT: Self = Self { node: ptr::null() };
 
     #[inline(always)]
-    pub(crate) fn new(node: &Node, start: u64) -> Self {
-        Self { node, start }
+    pub(crate) fn new(node: &Node) -> Self {
+        Self { node }
     }
 
     /// The node and the first tick of an open span; the caller closes it in the guard's place.
@@ -43,7 +42,7 @@ impl SpanGuard {
     pub(crate) fn into_parts(self) -> Option<(&'static Node, u64)> {
         let this = core::mem::ManuallyDrop::new(self);
         // SAFETY: null, or a node of a mapping that stays for good.
-        unsafe { this.node.as_ref() }.map(|node| (node, this.start))
+        unsafe { this.node.as_ref() }.map(|node| (node, node.open_since.load(Relaxed)))
     }
 }
 
@@ -134,20 +133,20 @@ impl Drop for SpanGuard {
     fn drop(&mut self) {
         // SAFETY: null, or a node of a mapping that stays for good.
         if let Some(node) = unsafe { self.node.as_ref() } {
-            close(node, self.start);
+            close(node);
         }
     }
 }
 
 /// Closes a span. Out of line: one copy of it serves every annotated function.
 #[inline(never)]
-pub(crate) fn close(node: &Node, start: u64) {
+pub(crate) fn close(node: &Node) {
     // Not by way of the thread-local variable, whose address costs a call in position-independent code. In a forked child
     // the node is zeros; at the very end of a thread the recorder finds the span closed.
     // SAFETY: null, or the address of a recorder, which is never freed.
     if let Some(recorder) = unsafe { (node.own_recorder.load(Relaxed) as *const Recorder).as_ref() }
     {
-        recorder.close_and_count(node, start);
+        recorder.close_and_count(node);
     }
 }
 

@@ -271,8 +271,7 @@ impl Recorder {
     pub(super) fn close_all(&self) {
         for _ in 0..self.current().depth.load(Relaxed) {
             let node = self.current();
-            let since = node.open_since.load(Relaxed);
-            self.close_and_count(node, since);
+            self.close_and_count(node);
         }
     }
 }

@@ -145,7 +145,7 @@ impl Recorder {
         self.set_current(node);
         let start = counter();
         node.open_since.store(start, Relaxed);
-        SpanGuard::new(node, start)
+        SpanGuard::new(node)
     }
 
     /// Every case but the usual one.
@@ -161,7 +161,7 @@ impl Recorder {
         self.set_current(node);
         let start = self.now();
         node.open_since.store(start, Relaxed);
-        SpanGuard::new(node, start)
+        SpanGuard::new(node)
     }
 
     /// Whether there are switch records to read.
@@ -176,8 +176,10 @@ impl Recorder {
     /// The usual case, which this is: innermost, not switched, a path with a histogram, neither the shortest nor the longest
     /// call, and none that is too long for the histogram (a quarter of an hour): a branch is cheaper than to limit the bucket.
     #[inline(always)]
-    pub(crate) fn close_and_count(&self, node: &Node, start: u64) {
+    pub(crate) fn close_and_count(&self, node: &Node) {
         let end = counter();
+        // 0 if the span was closed already, with one around it: then the difference is above `max`.
+        let start = node.open_since.load(Relaxed);
         // A counter that ran backwards (never seen) wraps to a difference above `max`.
         let ticks = end.wrapping_sub(start);
         let histogram = node.own_histogram.load(Relaxed);
@@ -276,7 +278,7 @@ impl Recorder {
     #[inline(never)]
     fn unwind_to(&self, node: &Node, start: u64, end: u64) -> bool {
         add(&self.session.arena.header().out_of_order, 1);
-        if node.open_since.load(Relaxed) != start {
+        if start == 0 || node.open_since.load(Relaxed) != start {
             return false;
         }
         // `depth` bounds the walk; in a forked child the nodes are zeros and there is nothing to walk.
