@@ -74,6 +74,17 @@ fn guards_may_be_dropped_in_any_order_or_never() {
 }
 
 #[test]
+fn a_guard_that_outlives_its_span_counts_no_time_twice() {
+    // outer  |--|       |-----|
+    // inner    |-|        |-|     the first guard ends the second span; 5 ms lie between, in neither
+    let (recorded, _) = record(&["stale"]);
+    let (outer, inner) = ("main/main_span/outer", "main/main_span/outer/inner");
+    assert_eq!((recorded.node(outer).count, recorded.node(inner).count), (2, 2));
+    assert!(recorded.node(inner).total <= recorded.node(outer).total);
+    assert!(recorded.ns(recorded.node(outer).total) < 4e6, "{:?}", recorded.node(outer));
+}
+
+#[test]
 fn a_thread_per_request_needs_one_tree() {
     let (recorded, _) = record(&["threads", "50"]);
     assert_eq!(recorded.trees.len(), 1);

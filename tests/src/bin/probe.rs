@@ -23,6 +23,7 @@ fn main() {
         "keys" => keys(),
         "recursion" => recursion(number),
         "out-of-order" => out_of_order(),
+        "stale" => stale(),
         "leak" => leak(),
         "threads" => threads(number),
         "fork" => fork(),
@@ -174,6 +175,20 @@ fn out_of_order() {
     }
     drop(second);
     let _last = span!("last");
+}
+
+/// A guard that outlives its span is dropped while its path is open anew.
+fn stale() {
+    let outer = || span!("outer");
+    let inner = || span!("inner");
+    let _main = span!("main_span");
+    let first = outer();
+    let left_over = inner();
+    drop(first);
+    spin(Duration::from_millis(5));
+    let _second = outer();
+    let _anew = inner();
+    drop(left_over);
 }
 
 fn leak() {
