@@ -24,6 +24,14 @@ pub enum ChunkKind {
     Capability = 7,
     /// What `cargo bottleneck` knew about the run, in JSON.
     Run = 8,
+    /// The tasks that snapshots name.
+    Tasks = 9,
+    /// What every task did at certain moments.
+    Snapshots = 10,
+    /// Which instructions were sampled.
+    Samples = 11,
+    /// What the machine and the control group took from the process.
+    Conditions = 12,
 }
 
 impl ChunkKind {
@@ -38,6 +46,10 @@ impl ChunkKind {
             6 => Self::Anchors,
             7 => Self::Capability,
             8 => Self::Run,
+            9 => Self::Tasks,
+            10 => Self::Snapshots,
+            11 => Self::Samples,
+            12 => Self::Conditions,
             _ => return None,
         })
     }

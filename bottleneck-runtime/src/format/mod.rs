@@ -36,7 +36,11 @@
 //! | 6 | anchors | entries written | pairs (ticks u64, `CLOCK_MONOTONIC` ns u64) |
 //! | 7 | capability | bytes of text | `name \n available(0/1) \n reason` in UTF-8 |
 //! | 8 | run | bytes of text | JSON that `cargo bottleneck` appends after the run: command, exit, machine |
-//! | 9.. | reserved | | snapshots, samples, maps, devices |
+//! | 9 | tasks | records written | up to [`task::TASKS`] of [`Task`]; the chunks of this kind count on from one another |
+//! | 10 | snapshots | – | see [`snapshot`] |
+//! | 11 | samples | – | see [`samples`] |
+//! | 12 | conditions | – | one [`Conditions`] |
+//! | 13.. | reserved | | maps, devices |
 //!
 //! # Versions
 //!
@@ -44,16 +48,24 @@
 //! refuses an unknown major version and names the version to install.
 
 pub mod chunk;
+pub mod conditions;
 pub mod header;
 pub mod histogram;
 pub mod node;
+pub mod samples;
 pub mod site;
+pub mod snapshot;
+pub mod task;
 pub mod tree;
 
 pub use chunk::{ChunkHead, ChunkKind};
+pub use conditions::{Conditions, ConditionsData};
 pub use header::{Header, HeaderData};
 pub use node::{Node, NodeData};
+pub use samples::{Sample, SampleData, Samples, SamplesData};
 pub use site::SiteRecord;
+pub use snapshot::{Snapshots, SnapshotsData};
+pub use task::{Task, TaskData};
 pub use tree::{Tree, TreeData};
 
 /// The first eight bytes of a profile. The line ends and the control character betray a transfer as text.
@@ -61,7 +73,7 @@ pub const MAGIC: [u8; 8] = *b"BNECK\r\n\x1a";
 /// Version of the layout: a reader refuses any other.
 pub const MAJOR: u16 = 1;
 /// Additions within [`MAJOR`].
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// What [`Header::endian`] reads as on a machine of the same byte order.
 pub const ENDIAN: u32 = 0x0102_0304;
 /// Bytes of the header page; the first chunk begins here.

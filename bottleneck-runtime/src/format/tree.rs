@@ -68,10 +68,15 @@ record! {
 impl TreeData {
     /// The thread's name; what is not UTF-8 is replaced.
     pub fn name(&self) -> String {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.name_0.to_ne_bytes());
-        bytes[8..].copy_from_slice(&self.name_1.to_ne_bytes());
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(16);
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
+        name_of(self.name_0, self.name_1)
     }
+}
+
+/// The name in two zero-padded halves; what is not UTF-8 is replaced.
+pub(super) fn name_of(name_0: u64, name_1: u64) -> String {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&name_0.to_ne_bytes());
+    bytes[8..].copy_from_slice(&name_1.to_ne_bytes());
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(16);
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

@@ -48,6 +48,10 @@ row_idx! {
     /// A thread's tree.
     ThreadIdx
 }
+row_idx! {
+    /// A thread as snapshots name it, with spans or without.
+    TaskIdx
+}
 
 /// One value for each row.
 #[derive(Clone, PartialEq)]

@@ -16,7 +16,8 @@ use super::clock::{Anchor, Clock};
 use super::tree::{RawThread, Slots};
 use super::warning::{Damage, Damages};
 use super::{
-    Capability, Column, Dtype, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx, Warning,
+    Capability, Column, Conditions, Dtype, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx,
+    Snapshots, Warning,
 };
 use crate::kind::Kind;
 
@@ -72,6 +73,9 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
         },
         // A span costs tens of nanoseconds; a hundred microseconds is damage.
         span_cost_ns: (span_cost > 0.0 && span_cost < 100_000.0).then_some(span_cost),
+        snapshots: Snapshots::default(),
+        samples: None,
+        conditions: Conditions::default(),
     };
     Ok((profile, damages.into_warnings()))
 }
@@ -130,7 +134,13 @@ impl Parts {
                     true
                 }
                 // Being written when the program died, or of a later minor version.
-                None => true,
+                Some(
+                    ChunkKind::Tasks
+                    | ChunkKind::Snapshots
+                    | ChunkKind::Samples
+                    | ChunkKind::Conditions,
+                )
+                | None => true,
             };
             if !is_read {
                 damages.note(Damage::Record);

@@ -8,6 +8,7 @@ mod clock;
 mod convert;
 mod index;
 mod load;
+pub mod snapshots;
 mod tree;
 mod warning;
 
@@ -21,8 +22,9 @@ pub mod image;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use index::{Column, RowIdx, SiteIdx, SpanIdx, ThreadIdx};
+pub use index::{Column, RowIdx, SiteIdx, SpanIdx, TaskIdx, ThreadIdx};
 pub use load::load;
+pub use snapshots::{Conditions, Doing, Moment, Sampled, Snapshots, Task};
 pub use warning::{Damage, NotAProfile, Warning};
 
 use crate::kind::Kind;
@@ -62,6 +64,12 @@ pub struct Profile {
     pub cpus: Option<u32>,
     /// Cost of one empty span; `None` where it was not measured.
     pub span_cost_ns: Option<f64>,
+    /// What every task did at certain moments.
+    pub snapshots: Snapshots,
+    /// Samples of instructions, by path; `None` where they could not be taken.
+    pub samples: Option<Column<SpanIdx, Sampled>>,
+    /// What the machine and the control group took.
+    pub conditions: Conditions,
 }
 
 /// One annotated place of the source.
