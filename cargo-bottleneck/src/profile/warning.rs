@@ -169,7 +169,7 @@ mod tests {
         let newer = NotAProfile(NotReadable::Version { major: MAJOR + 1 });
         assert_eq!(
             newer.to_string(),
-            "the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.0"
+            "the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.1"
         );
         assert_eq!(newer.hint(), "install a newer cargo-bottleneck");
     }
