@@ -97,7 +97,7 @@ pub(super) static RULES: &[Rule] = &[
     },
     Rule {
         name: "queueing for a lock beside an idle CPU",
-        when: |s, at| s.idle_cpus >= HALF && s.working() > 0.0 && queueing(s, at).next().is_some(),
+        when: |s, at| s.idle_cpus >= HALF && is_lock_held(s) && queueing(s, at).next().is_some(),
         blame: |s, at, out| {
             let lost = (queueing(s, at).count() as f64).min(s.idle_cpus);
             lose(s, at, out, lost, |out, part, lost| {
@@ -270,6 +270,11 @@ fn kept_from_running(scene: &Scene, by: Subkind, out: &mut Vec<Share>, part: f64
         let blamed = blamed(actor.span, Part::Preempted, Kind::Scheduling, Some(by));
         out.push(Share { blamed, part: part * own, lost: lost * own });
     }
+}
+
+/// Somebody works who may hold it, or was woken to take it.
+fn is_lock_held(scene: &Scene) -> bool {
+    scene.working() > 0.0 || scene.waiters.iter().any(|it| it.cause == Cause::Wakeup)
 }
 
 /// Threads that queue for a lock which somebody who works may hold: within a request, or beside one who works at the same

@@ -74,7 +74,7 @@ pub struct Classification {
 }
 
 /// Classifies every path. Without `ceilings` declared work says nothing.
-pub fn classify(
+pub(super) fn classify(
     profile: &Profile,
     times: &Column<SpanIdx, SelfTime>,
     roles: &Roles<'_>,

@@ -24,8 +24,6 @@ use super::{Column, SelfTime, wording};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) profile: &'a Profile,
-    /// Other programs are what kept threads from running.
-    pub(super) disturbed: bool,
     pub(super) times: &'a Column<SpanIdx, SelfTime>,
     pub(super) classes: &'a Classification,
     pub(super) labels: &'a Column<SpanIdx, Label>,

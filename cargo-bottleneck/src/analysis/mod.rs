@@ -102,8 +102,6 @@ pub struct Analysis {
     pub skipped: Vec<String>,
     /// What the reader should know.
     pub warnings: Vec<String>,
-    /// Other programs are what kept threads from running.
-    pub disturbed: bool,
 }
 
 /// Findings below this share of the time in flight are not listed.
@@ -124,7 +122,6 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
     let facts = Facts {
         profile,
-        disturbed,
         times: &times,
         classes: &classes,
         labels: &labels,
@@ -164,7 +161,6 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         checked,
         skipped,
         warnings,
-        disturbed,
     }
 }
 

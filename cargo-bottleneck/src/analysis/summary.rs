@@ -15,7 +15,6 @@ use super::{Analysis, Context, frames, identity, verdict, wording};
 pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (Summary, Frame) {
     let facts = Facts {
         profile,
-        disturbed: analysis.disturbed,
         times: &analysis.times,
         classes: &analysis.classes,
         labels: &analysis.labels,
