@@ -34,6 +34,8 @@ pub mod verdict;
 pub mod wording;
 
 #[cfg(test)]
+mod blame_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
