@@ -251,6 +251,8 @@ pub(super) fn finish(
                 p50_ns,
                 p99_ns,
                 blocked_ns: converter.wait(node.data.blocked_ns),
+                waits: converter.count(node.data.blocked_count),
+                wakeup_ns: converter.wait(node.data.wakeup_ns),
                 preempted_ns: converter.wait(node.data.preempted_ns),
                 clock: converter.cpu_clock(),
                 work: converter.work(sites.column[site].dtype),
