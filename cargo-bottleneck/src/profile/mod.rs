@@ -8,6 +8,7 @@ mod clock;
 mod convert;
 mod index;
 mod load;
+mod moments;
 pub mod snapshots;
 mod tree;
 mod warning;

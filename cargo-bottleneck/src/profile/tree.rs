@@ -40,6 +40,7 @@ pub(super) struct Slots<'a> {
 #[derive(Clone, Copy)]
 struct RawNode {
     data: NodeData,
+    reference: u32,
     /// Position in [`RawThread::nodes`]; `None` directly below the root.
     parent: Option<usize>,
     depth: u32,
@@ -94,7 +95,7 @@ impl<'a> Slots<'a> {
                 // Its slot was checked when it was collected as a child.
                 let Some(data) = self.node(child) else { continue };
                 self.paths += 1;
-                nodes.push(RawNode { data, parent, depth });
+                nodes.push(RawNode { data, reference: child, parent, depth });
                 open = Some((data, child, Some(nodes.len() - 1), depth));
                 break;
             }
@@ -182,6 +183,29 @@ impl RawThread {
         }
         clock.lived_until(opened.unwrap_or(0));
         clock.lived_until(begins.saturating_add(inside));
+    }
+}
+
+/// What the references of the file name in the columns that [`finish`] makes.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// Paths by their nodes.
+    pub(super) spans: HashMap<u32, SpanIdx>,
+    /// Threads by the root nodes of their trees.
+    pub(super) threads: HashMap<u32, ThreadIdx>,
+}
+
+impl References {
+    pub(super) fn new(raw: &[RawThread]) -> Self {
+        let nodes = raw.iter().flat_map(|thread| &thread.nodes);
+        let spans = nodes.enumerate();
+        let threads = raw.iter().enumerate();
+        Self {
+            spans: spans.map(|(at, node)| (node.reference, RowIdx::from_position(at))).collect(),
+            threads: threads
+                .map(|(at, thread)| (thread.data.root, RowIdx::from_position(at)))
+                .collect(),
+        }
     }
 }
 

@@ -88,14 +88,10 @@ impl ProfileBuilder {
         self.life_ns = self.life_ns.max(drawing.period_ns * moments as u64);
         for lane in &drawing.lanes {
             let has_spans = lane.legend.iter().any(|activity| !activity.path.is_empty());
-            if !has_spans && !self.threads.iter().any(|thread| thread.name == lane.name) {
-                continue;
-            }
-            let is_new = !self.threads.iter().any(|thread| thread.name == lane.name);
-            if is_new {
+            let is_described = self.threads.iter().any(|thread| thread.name == lane.name);
+            if has_spans && !is_described {
                 let mut thread = ThreadBuilder::new(&lane.name, lane.name == "main");
-                let running = lane.count(|state| matches!(state, State::Running | State::Runnable));
-                thread.seen(self.life_ns, running * drawing.period_ns);
+                thread.seen(self.life_ns, lane.running() * drawing.period_ns);
                 self.threads.push(thread);
             }
             if let Some(thread) = self.threads.iter_mut().find(|thread| thread.name == lane.name) {
@@ -168,7 +164,6 @@ impl Drawing {
         let (name_0, name_1) = thread_name(&lane.name);
         let rooted = roots.iter().find(|rooted| rooted.thread.name == lane.name);
         let is_recorder = rooted.is_some_and(|rooted| rooted.thread.is_recorder());
-        let running = lane.count(|state| matches!(state, State::Running | State::Runnable));
         TaskData {
             root: rooted.map_or(0, |rooted| rooted.root),
             tid: rooted.map_or_else(|| tid(roots.len() + position), |rooted| rooted.tid),
@@ -177,7 +172,7 @@ impl Drawing {
             name_0,
             name_1,
             threads: 1,
-            cpu_ns: if rooted.is_some() { 0 } else { running * self.period_ns },
+            cpu_ns: if rooted.is_some() { 0 } else { lane.running() * self.period_ns },
             ..TaskData::default()
         }
     }

@@ -40,10 +40,12 @@ impl Lane {
         self.moments.get(moment).copied().flatten().map(|at| &self.legend[at])
     }
 
-    /// How many moments have a state.
-    pub(super) fn count(&self, is_counted: impl Fn(State) -> bool) -> u64 {
-        let states = (0..self.moments.len()).filter_map(|moment| self.activity(moment));
-        states.filter(|activity| is_counted(activity.state)).count() as u64
+    /// How many moments it runs in.
+    pub(super) fn running(&self) -> u64 {
+        let activities = (0..self.moments.len()).filter_map(|moment| self.activity(moment));
+        let running = activities
+            .filter(|activity| matches!(activity.state, State::Running | State::Runnable));
+        running.count() as u64
     }
 }
 
