@@ -193,7 +193,7 @@ fn idle_workers_that_share_the_lock_of_their_queue_are_no_convoy() {
 
 #[test]
 fn who_still_works_when_its_region_ends_for_others_is_an_imbalance() {
-    // layer  |--part--| wait at a barrier; the second thread's part is four times as large.
+    // layer  |--part--| wait at a barrier; the second thread's part is five times as large.
     let works = |name: &'static str, timeline: &str| {
         Lane::new(
             name,
@@ -202,11 +202,11 @@ fn who_still_works_when_its_region_ends_for_others_is_an_imbalance() {
         )
     };
     let builder = draw(vec![
-        works("worker-1", "ppBBBBBBpp BBBBBBpppp"),
-        works("worker-2", "pppppppppp ppppppppBB"),
+        works("worker-1", "ppBBBBBBBB.ppBBBBBBBB"),
+        works("worker-2", "pppppppppp.pppppppppp"),
     ]);
-    let (_, analysis) = check(&builder, &["SCH imbalance computes 70%", "CMP vector computes 30%"]);
-    decided(&analysis, "waiting at the end of a region beside an idle CPU", 14);
+    let (_, analysis) = check(&builder, &["SCH imbalance computes 80%", "CMP vector computes 20%"]);
+    decided(&analysis, "waiting at the end of a region beside an idle CPU", 16);
     verdict(&analysis, VerdictKind::Scheduling, "imbalance", "computes");
 }
 
