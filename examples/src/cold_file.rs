@@ -2,11 +2,8 @@
 //!
 //! The file is written once and kept. It is put in place by renaming, so that what has its final name is whole.
 
-#![expect(unsafe_code, reason = "dropping pages has no safe interface in std")]
-
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use crate::random::fill_uniform;
@@ -53,13 +50,24 @@ impl ColdFile {
     /// them: there the file stays warm, and the oracle of the program says so.
     ///
     /// # Errors
-    /// If the kernel refuses.
+    /// If the kernel refuses, or is not Linux.
     pub fn make_cold(&self) -> io::Result<()> {
-        // SAFETY: the descriptor is open; the call moves no memory of this program.
-        let code =
-            unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-        if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+        drop_pages(&self.file)
     }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "dropping pages has no safe interface in std")]
+fn drop_pages(file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open; the call moves no memory of this program.
+    let code = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_pages(_file: &File) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this example needs Linux to drop pages"))
 }
 
 fn write(path: &Path, values: usize) -> io::Result<()> {
