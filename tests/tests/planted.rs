@@ -3,8 +3,8 @@
 //!
 //! `PLANTED_RUNS=5` runs each of them five times (one is the default), `PLANTED=slow_peer,spin_lock` these only, and
 //! `-- --nocapture` shows the table also where all is well. A run whose own oracle says that the label does not hold on
-//! this machine now is shown, and does not count. A wrong verdict beside busy programs of others is shown too, and the
-//! run is made again.
+//! this machine now is shown, and does not count. Where `PLANTED_RUNS` is not set, a wrong verdict beside busy programs of
+//! others is shown too, and the run is made again.
 
 #![expect(
     clippy::unwrap_used,
@@ -96,7 +96,7 @@ impl Row {
     }
 
     /// Runs it, and once more if that was disturbed: all runs, of which the last counts.
-    fn of_runs(name: &str, expected: &Label, tier: Tier) -> Vec<Self> {
+    fn of_undisturbed_run(name: &str, expected: &Label, tier: Tier) -> Vec<Self> {
         let mut res = vec![Self::of_run(name, expected, tier)];
         for _ in 0..AGAIN {
             let last = res.last_mut().unwrap();
@@ -169,8 +169,12 @@ impl fmt::Display for Row {
 fn rows(name: &str, expected: &Label, tier: Tier) -> Vec<Row> {
     static DONE: Mutex<BTreeMap<(String, Tier), Vec<Row>>> = Mutex::new(BTreeMap::new());
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let runs = std::env::var("PLANTED_RUNS").map_or(1, |text| text.parse().unwrap());
-    let make = || (0..runs).flat_map(|_| Row::of_runs(name, expected, tier)).collect();
+    let make = || match std::env::var("PLANTED_RUNS") {
+        Ok(runs) => {
+            (0..runs.parse().unwrap()).map(|_: u32| Row::of_run(name, expected, tier)).collect()
+        }
+        Err(_) => Row::of_undisturbed_run(name, expected, tier),
+    };
     done.entry((name.to_owned(), tier)).or_insert_with(make).clone()
 }
 
