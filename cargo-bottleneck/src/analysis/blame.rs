@@ -295,15 +295,16 @@ fn queueing<'s>(scene: &'s Scene, at: &'s Setting<'_>) -> impl Iterator<Item = &
 }
 
 /// The waiter has done its part of a region in which this thread still works: both are in calls of one site, though not of
-/// two requests, and the waiter is where its likes wait too.
+/// two requests, and the waiter is where its likes wait too, or makes its calls in step with the other.
 fn is_straggler(at: &Setting<'_>, actor: &Actor, waiter: &Waiter) -> bool {
     waiter.cause == Cause::Thread
-        && waiter.at_shared
         && waiter.in_call
         && actor.on_cpu > 0.0
         && !actor.spins
         && !(waiter.in_request && at.roles.is_in_request(actor.span))
         && at.roles.are_peers(actor.span, waiter.span)
+        && (waiter.at_shared
+            || (!waiter.is_parked && at.roles.are_in_step(actor.span, waiter.span)))
 }
 
 fn has_straggler(scene: &Scene, at: &Setting<'_>, waiter: &Waiter) -> bool {

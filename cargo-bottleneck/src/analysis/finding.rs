@@ -178,7 +178,7 @@ impl Finding {
                     _ => "able to run without a CPU".to_owned(),
                 };
                 let of = Some(seconds(facts.ledger.in_flight_ns));
-                add(what, seconds(self.lead_ns), "s", of, source);
+                add(what, seconds(self.ns), "s", of, source);
                 if self.part == Part::Waits {
                     let path = &facts.profile.spans[self.lead];
                     if path.waits > 0 {

@@ -20,6 +20,9 @@ const LEAST_NAPS: u64 = 50;
 /// and not longer than this on average.
 const LONGEST_NAP_NS: u64 = 2_500_000;
 
+/// Threads are in step if they make so many calls each.
+const LEAST_STEPS: u64 = 2;
+
 /// Facts about the paths and threads of a run.
 #[derive(Debug)]
 pub(super) struct Roles<'a> {
@@ -160,10 +163,29 @@ impl<'a> Roles<'a> {
         })
     }
 
+    /// Whether two threads make the calls that they have in common in step with each other: equally often, and again and again.
+    pub(super) fn are_in_step(&self, a: SpanIdx, b: SpanIdx) -> bool {
+        let calls = |span: SpanIdx| {
+            let path = &self.profile.spans[span];
+            path.calls + u64::from(path.open_ns.is_some())
+        };
+        let is_in_step = |x: SpanIdx, y: SpanIdx| {
+            self.profile.spans[x].site == self.profile.spans[y].site
+                && calls(x).abs_diff(calls(y)) <= 1
+                && calls(x) >= LEAST_STEPS
+        };
+        self.paths_around(a).any(|x| self.paths_around(b).any(|y| is_in_step(x, y)))
+    }
+
     /// The sites of the calls that a path is in, innermost first.
     fn calls_around(&self, span: SpanIdx) -> impl Iterator<Item = SiteIdx> + '_ {
+        self.paths_around(span).map(|at| self.profile.spans[at].site)
+    }
+
+    /// A path and those around it, without the body of its thread.
+    fn paths_around(&self, span: SpanIdx) -> impl Iterator<Item = SpanIdx> + '_ {
         let around = std::iter::successors(Some(span), |&at| self.profile.spans[at].parent);
-        around.filter(|&at| !self.is_body[at]).map(|at| self.profile.spans[at].site)
+        around.filter(|&at| !self.is_body[at])
     }
 
     /// The thread of a task's spans.

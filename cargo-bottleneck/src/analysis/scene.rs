@@ -6,6 +6,9 @@ use crate::profile::{Doing, Moment, SpanIdx, TaskIdx, ThreadIdx};
 use super::cause::Cause;
 use super::roles::{Roles, cause_of};
 
+/// What a parked thread of the standard library waits for.
+const PARKED: u32 = u32::MAX;
+
 /// A thread in flight that can run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Actor {
@@ -26,6 +29,8 @@ pub(super) struct Waiter {
     pub(super) cause: Cause,
     /// More than one task waits at its futex now and then.
     pub(super) at_shared: bool,
+    /// It is parked: at a futex of its own, for whoever unparks it.
+    pub(super) is_parked: bool,
     pub(super) in_request: bool,
     /// In a call, not in the body of its thread.
     pub(super) in_call: bool,
@@ -114,6 +119,7 @@ impl Scene {
                 span,
                 cause,
                 at_shared: roles.is_shared_futex(doing),
+                is_parked: doing.value == PARKED,
                 in_request: roles.is_in_request(span),
                 in_call: !roles.is_body(span),
             }),

@@ -32,6 +32,8 @@ const MOST_EVIDENCE: usize = 4;
 const MOST_PHASES: usize = 8;
 /// Open spans that are shown.
 const MOST_OPEN: usize = 3;
+/// Bounds below this are not worth a number.
+const LEAST_BOUND: f64 = 1.03;
 /// Column at which the text of a finding begins.
 const TEXT: usize = 8;
 
@@ -173,6 +175,7 @@ impl Page {
         let estimate = match (finding.gain, finding.bound) {
             (Some(gain), Some(bound)) => format!("  est. {gain:.2}x (≤{bound:.2}x)"),
             (Some(gain), None) => format!("  est. {gain:.2}x"),
+            (None, Some(bound)) if bound >= LEAST_BOUND => format!("  at most {bound:.2}x"),
             (None, Some(_) | None) => String::new(),
         };
         let right = format!("{:>6}{estimate:<24}", percent_with_digit(finding.share));
@@ -316,7 +319,7 @@ impl Page {
             let cost = format!("{} of the program's CPU time, estimated{span}", percent(share));
             self.paragraph(2, Style::new(), "Recording cost: ", &cost);
         }
-        if summary.findings.iter().take(MOST_FINDINGS).any(|finding| finding.gain.is_some()) {
+        if summary.findings.iter().take(MOST_FINDINGS).any(|it| it.gain.or(it.bound).is_some()) {
             let estimates =
                 "Estimates are end to end, one at a time; they overlap, do not add them.";
             self.paragraph(2, Style::new().dimmed(), "", estimates);
