@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
+use bottleneck_runtime::format::{MAJOR, MINOR};
+
 use crate::project::{Project, manifest, output, stderr, stdout, text};
 use crate::recordings;
 
@@ -71,7 +73,10 @@ fn is_status(line: &str) -> bool {
 
 /// Times, places and numbers of this machine.
 fn without_machine(text: &str, project: &Project) -> String {
-    let text = text.replace(text_of(project).as_str(), "[PROJECT]");
+    let text = text
+        .replace(text_of(project).as_str(), "[PROJECT]")
+        .replace(&format!(" {MAJOR}.{}", MINOR + 7), " [NEWER]")
+        .replace(&format!(" {MAJOR}.{MINOR}"), " [OURS]");
     let mut res = String::new();
     for line in text.lines() {
         let mut line = line.to_owned();

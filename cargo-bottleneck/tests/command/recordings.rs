@@ -7,7 +7,11 @@ use bottleneck_runtime::format::{
     HEADER_BYTES, MAJOR, MINOR, NodeData, SiteRecord, TreeData, tree,
 };
 
-#[expect(dead_code, reason = "the kit of the crate's own tests, of which a part is needed here")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the kit of the crate's own tests, of which a part is needed here"
+)]
 #[path = "../../src/profile/image.rs"]
 mod image;
 
@@ -85,8 +89,9 @@ pub(crate) fn damaged() -> Vec<u8> {
     with(|image| {
         let root = image.slab(1);
         image.node(root, &NodeData { first_child: 7, ..NodeData::default() });
-        image.tree(&TreeData { root, ..TreeData::default() });
-        image.tree(&TreeData { root: 9, ..TreeData::default() });
+        let other = TreeData { source: tree::SOURCE_SWITCHES, ..TreeData::default() };
+        image.tree(&TreeData { root, ..other });
+        image.tree(&TreeData { root: 9, ..other });
     })
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::messages::assert_calm;
 use crate::project::{Project, output, stderr, stdout};
@@ -68,6 +68,9 @@ fn a_small_terminal_and_a_dumb_one() {
         {
             let mut command = project.bottleneck("", args);
             command.env("TERM", name).env_remove("COLORTERM");
+            if name.is_empty() {
+                command.env_remove("TERM");
+            }
             let terminal = Terminal::start_with_columns(command, columns);
             let (code, text) = terminal.finish_raw();
             assert!(!text.contains("panicked"), "{text}");
