@@ -113,6 +113,13 @@ impl Ran {
     }
 }
 
+/// `cargo ARGS`, in a folder: what `cargo bottleneck` is compared with.
+pub fn cargo<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Command {
+    let mut command = clean(env!("CARGO"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
 /// The workspace that this package is a member of.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in its workspace")

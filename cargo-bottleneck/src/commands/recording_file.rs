@@ -15,6 +15,9 @@ use crate::profile::NotAProfile;
 pub const MOST_BYTES: u64 = 1 << 30;
 
 /// A file to read, whatever it is: opening a pipe does not wait for its writer.
+///
+/// # Errors
+/// If it cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }

@@ -222,7 +222,9 @@ pub(super) fn read(svg: &[u8]) -> Acting {
             }
             Event::CData(code) => res.code.push(format!("{inside}: {code:?}")),
             Event::Text(text) => {
-                title.iter_mut().for_each(|title| title.push_str(&text.decode().unwrap()))
+                if let Some(title) = &mut title {
+                    title.push_str(&text.decode().unwrap());
+                }
             }
             Event::GeneralRef(reference) => {
                 let c = match (reference.resolve_char_ref().unwrap(), &*reference.decode().unwrap())
@@ -235,7 +237,9 @@ pub(super) fn read(svg: &[u8]) -> Acting {
                     (None, "apos") => '\'',
                     (None, other) => panic!("an entity that nobody has defined: {other}"),
                 };
-                title.iter_mut().for_each(|title| title.push(c));
+                if let Some(title) = &mut title {
+                    title.push(c);
+                }
             }
             Event::End(_) => res.titles.extend(title.take()),
             Event::DocType(_) => panic!("no document type was written"),

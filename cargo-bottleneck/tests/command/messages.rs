@@ -213,7 +213,7 @@ fn a_recording_that_may_not_be_read() {
     let project = empty();
     let file = project.path().join("secret.bneck");
     fs::write(&file, recordings::good()).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(project.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = project.bottleneck("", &["report", "secret.bneck", "-o", "reports"]);
     // SAFETY: `geteuid` cannot fail and touches no memory.
