@@ -28,8 +28,6 @@ macro_rules! with_hostile_names {
             wide => "层归一化",
             prototype => "__proto__",
             constructor => "constructor",
-            empty => "",
-            blank => "   ",
         }
     };
 }
