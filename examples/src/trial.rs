@@ -1,6 +1,7 @@
 //! How a program with a planted bottleneck is run: for some seconds, and once more without the bottleneck.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,26 +11,40 @@ pub const WITHOUT: Duration = Duration::from_millis(500);
 
 /// Runs a program whose only argument is a number of seconds.
 ///
-/// A wrong argument is explained on stderr: the only thing that this library prints.
+/// A wrong argument is explained on stderr.
 #[must_use]
 pub fn run(default_seconds: f64, program: fn(Duration)) -> ExitCode {
+    try_run(default_seconds, |time| {
+        program(time);
+        Ok(())
+    })
+}
+
+/// As [`run`], for a program that can fail: its error is told on stderr.
+#[must_use]
+pub fn try_run(default_seconds: f64, program: impl FnOnce(Duration) -> io::Result<()>) -> ExitCode {
     let seconds = std::env::args().nth(1).map_or(Ok(default_seconds), |arg| arg.parse());
     match seconds {
         Ok(seconds) if (0.0..=3600.0).contains(&seconds) => {
-            program(Duration::from_secs_f64(seconds));
-            ExitCode::SUCCESS
+            let Err(error) = program(Duration::from_secs_f64(seconds)) else {
+                return ExitCode::SUCCESS;
+            };
+            tell(&error);
+            ExitCode::FAILURE
         }
         _ => {
-            #[expect(clippy::print_stderr, reason = "the programs are for a terminal")]
-            {
-                eprintln!(
-                    "error: the only argument is a number of seconds from 0 to 3600; \
-                     the default is {default_seconds}"
-                );
-            }
+            tell(&format_args!(
+                "the only argument is a number of seconds from 0 to 3600; the default is \
+                 {default_seconds}"
+            ));
             ExitCode::from(2)
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the programs are for a terminal")]
+fn tell(error: &dyn fmt::Display) {
+    eprintln!("error: {error}");
 }
 
 /// Threads that this program can run at once, at least two.
@@ -99,6 +114,29 @@ impl fmt::Display for Oracle {
     }
 }
 
+/// What the program itself says of its bottleneck: which share of the time of its requests it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// What took it, behind "of the time".
+    pub what: &'static str,
+    /// From 0 to 1, by the program's own clocks.
+    pub share: f64,
+    /// The least share that shows it.
+    pub least: f64,
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, share, least } = self;
+        let verdict = if share < least { "does not hold here now" } else { "holds" };
+        let (share, least) = (100.0 * share, 100.0 * least);
+        write!(
+            f,
+            "oracle: {share:.0} % of the time {what}, at least {least:.0} % expected: the label {verdict}"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +164,16 @@ mod tests {
         );
         let slower = Oracle { after: 12.0, ..oracle }.to_string();
         assert!(slower.ends_with("the label does not hold here now"), "{slower}");
+    }
+
+    #[test]
+    fn a_share_says_whether_the_label_holds() {
+        let share = Share { what: "on the disk", share: 0.82, least: 0.6 };
+        assert_eq!(
+            share.to_string(),
+            "oracle: 82 % of the time on the disk, at least 60 % expected: the label holds"
+        );
+        let less = Share { share: 0.5, ..share }.to_string();
+        assert!(less.ends_with("the label does not hold here now"), "{less}");
     }
 }

@@ -59,8 +59,27 @@ impl Bottleneck {
         folder: &Path,
         args: impl IntoIterator<Item = A>,
     ) -> Command {
-        let mut command = clean(&self.binary);
-        // As cargo starts it.
+        Self::set_up(clean(&self.binary), folder, args)
+    }
+
+    /// The same, started by another program: `WITHIN[0] WITHIN[1..] cargo-bottleneck bottleneck ARGS`.
+    pub fn command_within<A: AsRef<OsStr>>(
+        &self,
+        within: &[&str],
+        folder: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = clean(within[0]);
+        command.args(&within[1..]).arg(&self.binary);
+        Self::set_up(command, folder, args)
+    }
+
+    /// As cargo starts it.
+    fn set_up<A: AsRef<OsStr>>(
+        mut command: Command,
+        folder: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
         command.env("CARGO", env!("CARGO")).arg("bottleneck").args(args);
         command.current_dir(folder).stdin(Stdio::null());
         command

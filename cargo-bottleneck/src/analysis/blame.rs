@@ -368,7 +368,7 @@ fn waiting(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>) {
             return spread(out, blamed.collect(), 1.0, 1.0);
         }
     }
-    let waits_most = levels.iter().find(|is_here| scene.waiters.iter().any(|it| is_here(it)));
+    let waits_most = levels.iter().find(|is_here| scene.waiters.iter().any(is_here));
     let waiters = || scene.waiters.iter().filter(|it| waits_most.is_none_or(|is_here| is_here(it)));
     let places: Vec<(SpanIdx, Cause)> = scene
         .future

@@ -93,10 +93,10 @@ pub(super) fn classify(
             let inside = &mut in_region[owner];
             // Who spins does none of the work.
             if !roles.spins(span) {
-                inside.on_cpu_ns += times[span].on_cpu_ns;
+                inside.on_cpu += times[span].on_cpu_ns;
             }
-            inside.helped_ns += helped[span].by_helpers_ns;
-            inside.unclear_ns += helped[span].unclear_ns;
+            inside.helped += helped[span].by_helpers_ns;
+            inside.unclear += helped[span].unclear_ns;
         }
     }
     let regions: Column<SpanIdx, Option<Region>> = profile
@@ -125,14 +125,14 @@ pub(super) fn classify(
 /// Time of a region, in ns.
 #[derive(Clone, Copy, Debug, Default)]
 struct Inside {
-    on_cpu_ns: u64,
-    helped_ns: u64,
-    unclear_ns: u64,
+    on_cpu: u64,
+    helped: u64,
+    unclear: u64,
 }
 
 fn region(work: Work, inside: Inside, ceilings: Option<&Ceilings>) -> Region {
-    let on_cpu_ns = inside.on_cpu_ns.saturating_add(inside.helped_ns);
-    let blocked_ns = inside.unclear_ns;
+    let on_cpu_ns = inside.on_cpu.saturating_add(inside.helped);
+    let blocked_ns = inside.unclear;
     let most_ns = on_cpu_ns.saturating_add(blocked_ns);
     let point = ceilings.and_then(|ceilings| Point::new(work, on_cpu_ns, most_ns, ceilings));
     let (says, confidence) = match &point {

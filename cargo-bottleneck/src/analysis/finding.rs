@@ -128,15 +128,12 @@ impl Finding {
                 Confidence::Moderate
             }
             (Part::OnCpu | Part::Helpers, _) => facts.classes.spans[self.lead].confidence,
-            // Who holds up whom is inferred.
-            (Part::HeldUp, _) => Confidence::Moderate,
-            // The kernel said so, or the difference of two clocks.
-            (Part::Preempted, _) if by_records => Confidence::Strong,
-            (Part::Preempted, _) => Confidence::Moderate,
-            // The amount is exact and the call unmistakable; `epoll` does not say for what.
+            // `epoll` does not say for what.
             (Part::Waits, _) if self.cause == Some(Cause::Events) => Confidence::Weak,
-            (Part::Waits, _) if by_records => Confidence::Strong,
-            (Part::Waits, _) => Confidence::Moderate,
+            // The kernel said so: the amount is exact, and the call unmistakable.
+            (Part::Waits | Part::Preempted, _) if by_records => Confidence::Strong,
+            // The difference of two clocks; and who holds up whom is inferred.
+            (Part::Waits | Part::Preempted | Part::HeldUp, _) => Confidence::Moderate,
         }
     }
 

@@ -39,6 +39,8 @@ mod blame_tests;
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;
 
 pub use attribution::SelfTime;
 pub use ceilings::{Ceilings, Peak, Range};

@@ -177,31 +177,10 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Ve
         not_seen: Vec::new(),
     };
     match decide(&situation) {
-        Decision::Unrecorded => {
-            "INCONCLUSIVE: no span was recorded".clone_into(&mut verdict.headline);
-            "put #[bottleneck] on the functions that do the work, and run again"
-                .clone_into(&mut verdict.next);
-        }
-        Decision::Idle => {
-            verdict.kind = VerdictKind::None;
-            verdict.confidence = Confidence::Strong;
-            "NO BOTTLENECK: no request was in flight".clone_into(&mut verdict.headline);
-            "send requests while recording".clone_into(&mut verdict.next);
-        }
-        Decision::Unlimited => {
-            verdict.kind = VerdictKind::None;
-            verdict.confidence = Confidence::Strong;
-            verdict.headline = format!(
-                "NOT LIMITED at this load: no request was in flight {} of the time",
-                percent(idle)
-            );
-            "send more requests while recording; what limits the few that came is below"
-                .clone_into(&mut verdict.next);
-        }
-        Decision::Untimed => {
-            "INCONCLUSIVE: no time was recorded in spans".clone_into(&mut verdict.headline);
-            "let the program run longer while recording".clone_into(&mut verdict.next);
-        }
+        decision @ (Decision::Unrecorded
+        | Decision::Idle
+        | Decision::Unlimited
+        | Decision::Untimed) => verdict.say_nothing_was_limited(decision, idle),
         Decision::Unexplained => {
             verdict.share = situation.other.max(situation.first);
             if let Some(unexplained) = top_of(Kind::Other) {
@@ -251,6 +230,38 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Ve
 }
 
 impl Verdict {
+    /// Where there is hardly any time to judge.
+    fn say_nothing_was_limited(&mut self, decision: Decision, idle: f64) {
+        let (headline, next) = match decision {
+            Decision::Idle => {
+                ("NO BOTTLENECK: no request was in flight", "send requests while recording")
+            }
+            Decision::Unlimited => {
+                ("", "send more requests while recording; what limits the few that came is below")
+            }
+            Decision::Untimed => (
+                "INCONCLUSIVE: no time was recorded in spans",
+                "let the program run longer while recording",
+            ),
+            _ => (
+                "INCONCLUSIVE: no span was recorded",
+                "put #[bottleneck] on the functions that do the work, and run again",
+            ),
+        };
+        headline.clone_into(&mut self.headline);
+        next.clone_into(&mut self.next);
+        if decision == Decision::Unlimited {
+            self.headline = format!(
+                "NOT LIMITED at this load: no request was in flight {} of the time",
+                percent(idle)
+            );
+        }
+        if matches!(decision, Decision::Idle | Decision::Unlimited) {
+            self.kind = VerdictKind::None;
+            self.confidence = Confidence::Strong;
+        }
+    }
+
     fn start_at(&mut self, facts: &Facts<'_>, finding: &Finding) {
         let label = &facts.labels[finding.lead];
         let gain = finding.gain(facts);
