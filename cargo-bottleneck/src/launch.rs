@@ -4,15 +4,16 @@
 //! and job control work as without it. Nothing is read from or written to its streams.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::escape::is_obeyed;
 use crate::exit_code::ExitCode;
 use crate::signals::{SignalGuard, StoppedBy};
 use crate::status::Status;
@@ -77,9 +78,8 @@ pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Erro
         command.current_dir(directory);
     }
     let started = syscalls::monotonic();
-    let child = signals
-        .start(|| command.spawn())
-        .map_err(|error| setup(format!("cannot start `{}`", launch.program.display()), error))?;
+    let child =
+        signals.start(|| command.spawn()).map_err(|error| cannot_start(&launch.program, &error))?;
     let pid = child.id();
     let waited = syscalls::wait_until_ended(pid);
     let wall = syscalls::monotonic().saturating_sub(started);
@@ -89,6 +89,49 @@ pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Erro
         .and_then(|()| syscalls::reap(pid))
         .map_err(|error| setup(format!("cannot wait for `{}`", launch.program.display()), error))?;
     Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+}
+
+/// Why a program did not start. The kernel has few words for it, and the same ones for a missing program and for a missing
+/// interpreter.
+fn cannot_start(program: &OsString, error: &io::Error) -> Error {
+    let path = Path::new(program);
+    let said = Error::new(ExitCode::Setup, format!("cannot start `{}`", program.display()));
+    let is_path = path.components().count() > 1;
+    match error.raw_os_error() {
+        Some(libc::ENOENT) if !is_path => said.why(format!("{error}: it is not in any folder of PATH")).fix(
+            "give its path, such as `./program`; if it is the runner of cargo's configuration, install it or correct \
+             `target.<triple>.runner`",
+        ),
+        Some(libc::ENOENT) if path.exists() => match interpreter(path) {
+            Some(name) => said
+                .why(format!("it is a script for `{name}`, which is not there"))
+                .fix(format!("install `{name}`, or correct the first line of the script")),
+            None => said
+                .why("the loader that it was linked for is not there")
+                .fix("build it on this machine, or for this system"),
+        },
+        Some(libc::ENOENT) => {
+            said.why(error).fix("build it first, or give the path of a program that is there")
+        }
+        Some(libc::EACCES) if path.is_dir() => {
+            said.why("it is a folder").fix("give the path of a program")
+        }
+        Some(libc::EACCES) => said
+            .why(format!("{error}: it may not be executed"))
+            .fix(format!("allow it: chmod +x {}", shell_words(std::iter::once(program)))),
+        Some(libc::ENOEXEC) => said.why(format!("{error}: it is neither a program of this machine nor a script")).fix(
+            "build it for this machine; a script says in its first line what runs it, such as #!/bin/sh",
+        ),
+        _ => said.why(error).fix("see whether it starts without `cargo bottleneck`"),
+    }
+}
+
+/// What the first line of a script names to run it.
+fn interpreter(path: &Path) -> Option<String> {
+    let mut head = [0; 256];
+    let read = std::fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let line = head[..read].strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).split_whitespace().next()?.to_owned())
 }
 
 impl Launch {
@@ -115,8 +158,22 @@ fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.+:@%^".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
+    } else if word.chars().any(is_obeyed) {
+        // The form of bash, zsh and ksh in which nothing has to stand as itself.
+        let escaped: String = word.chars().map(dollar_quoted).collect();
+        format!("$'{escaped}'")
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn dollar_quoted(c: char) -> String {
+    match c {
+        '\\' | '\'' => format!("\\{c}"),
+        '\n' => r"\n".to_owned(),
+        c if c.is_ascii() && is_obeyed(c) => format!("\\x{:02x}", u32::from(c)),
+        c if is_obeyed(c) => format!("\\U{:08x}", u32::from(c)),
+        c => c.to_string(),
     }
 }
 
@@ -195,5 +252,7 @@ mod tests {
     fn words_are_quoted_for_a_shell() {
         let words = ["target/debug/x", "a b", "", "it's", "--n=3"].map(OsString::from);
         assert_eq!(shell_words(words.iter()), r"target/debug/x 'a b' '' 'it'\''s' --n=3");
+        let words = ["it's\n\x1b[2J", "a\\\u{202e}b"].map(OsString::from);
+        assert_eq!(shell_words(words.iter()), r"$'it\'s\n\x1b[2J' $'a\\\U0000202eb'");
     }
 }

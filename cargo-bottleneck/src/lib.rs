@@ -4,6 +4,11 @@
 //! units, kind <- machine, profile <- analysis <- report <- cargo, launch, commands <- cli <- this file.
 //! This file is the only place that turns a result into an exit code.
 
+#![cfg_attr(
+    not(any(test, feature = "test-kit")),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)
+)]
+
 use std::ffi::OsString;
 
 pub mod analysis;
@@ -11,7 +16,9 @@ pub mod cargo;
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod escape;
 pub mod exit_code;
+pub mod fault;
 pub mod kind;
 pub mod launch;
 pub mod machine;
@@ -29,22 +36,33 @@ use status::Status;
 
 /// Does what the arguments ask for, with or without the word `bottleneck` that cargo puts first.
 pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
+    fault::keep_quiet();
+    let code = fault::caught(|| Ok(invoke(args))).unwrap_or_else(|error| {
+        Status::default().error(&error);
+        error.code().code()
+    });
+    std::process::ExitCode::from(code)
+}
+
+/// Returns the code to end with.
+fn invoke(args: impl Iterator<Item = OsString>) -> u8 {
     let invocation = match cli::parse(args) {
         Ok(invocation) => invocation,
         Err(error) => {
             // Help and version come this way too; a closed stream is no reason for another code.
             let _ = error.print();
-            return std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
     let status = Status::new(invocation.verbosity);
+    fault::on_demand("main");
     let result = match &invocation.command {
         Command::Run(options) => commands::run::run(options, status),
         Command::Report(options) => commands::report::report(options, status),
         Command::Doctor(options) => commands::doctor::doctor(*options, status),
     };
-    std::process::ExitCode::from(result.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         status.error(&error);
         error.code().code()
-    }))
+    })
 }

@@ -183,7 +183,11 @@ fn is_named_by_a_run(path: &Path) -> bool {
 /// If it cannot be written; nothing is left behind then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|error| cannot_write(parent, &error))?;
+        fs::create_dir_all(parent).map_err(|error| {
+            // The kernel says of a file in the way that it exists.
+            let in_the_way = parent.is_file().then(|| io::Error::from_raw_os_error(libc::ENOTDIR));
+            cannot_write(path, &in_the_way.unwrap_or(error))
+        })?;
     }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::commands::present::MessageFormat;
 use crate::error::Error;
+use crate::escape::harmless_json;
 use crate::exit_code::ExitCode;
 use crate::machine::{self, Machine};
 use crate::run_dir::REPORTS;
@@ -40,7 +41,8 @@ pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
     // A reader that has gone away is not an error.
     let _ = match options.message_format {
         MessageFormat::Json => {
-            writeln!(out, "{}", json!({"reason": "bottleneck-doctor", "machine": machine}))
+            let line = json!({"reason": "bottleneck-doctor", "machine": machine}).to_string();
+            writeln!(out, "{}", harmless_json(&line))
         }
         MessageFormat::Human | MessageFormat::Short => {
             let color = std::io::stdout().is_terminal();

@@ -8,6 +8,7 @@ pub mod open;
 pub mod pipeline;
 pub mod present;
 pub mod recording;
+pub mod recording_file;
 pub mod report;
 pub mod run;
 pub mod target;

@@ -10,6 +10,7 @@ use super::recording::{self, Addition, Recording};
 use crate::analysis::{self, Context};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+use crate::fault;
 use crate::launch::{Ended, Exit};
 use crate::machine::Machine;
 use crate::report::model::{self, Frame, MachineView, Summary};
@@ -180,6 +181,7 @@ pub fn report_from(
     machine: Option<Machine>,
     options: &Options,
 ) -> Result<Outputs, Error> {
+    fault::on_demand("report");
     let death_ns = facts.map(|facts| facts.started_ns.saturating_add(facts.wall_ns));
     let (recordings, mut warnings) = recording::read_all(&source.recordings, death_ns)?;
     let Some(main) = recording::main_recording(&recordings, facts.map(|facts| facts.pid)) else {

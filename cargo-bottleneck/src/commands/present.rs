@@ -1,13 +1,14 @@
 //! What the user sees of a finished report: the verdict, the paths, one line of JSON for a program.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::commands::open;
 use crate::commands::pipeline::{Format, Outputs, RunFacts, Source};
 use crate::error::Error;
+use crate::escape::harmless_json;
 use crate::exit_code::ExitCode;
 use crate::run_dir::write_atomically;
 use crate::status::Status;
@@ -90,7 +91,8 @@ pub fn present(
     }
     if presentation.message_format == MessageFormat::Json {
         // A reader that has gone away is not an error of the run.
-        let _ = writeln!(std::io::stdout().lock(), "{}", json_line(source, facts, outputs, &files));
+        let line = json_line(source, facts, outputs, &files).to_string();
+        let _ = writeln!(std::io::stdout().lock(), "{}", harmless_json(&line));
     }
     if presentation.open {
         open::open(&files, status);
@@ -106,7 +108,7 @@ fn json_line(
     files: &[(Format, PathBuf)],
 ) -> serde_json::Value {
     let files: serde_json::Map<_, _> =
-        files.iter().map(|(format, path)| (format.name().to_owned(), json!(path))).collect();
+        files.iter().map(|(format, path)| (format.name().to_owned(), text(path).into())).collect();
     json!({
         "reason": "bottleneck-report",
         "program": facts.map(|facts| &facts.program),
@@ -114,17 +116,22 @@ fn json_line(
         "wall_ns": facts.map(|facts| facts.wall_ns),
         "pid": facts.map(|facts| facts.pid),
         "cut": facts.map(|facts| facts.cut),
-        "directory": source.directory,
-        "recording": outputs.recording,
-        "recordings": source.recordings,
+        "directory": text(&source.directory),
+        "recording": outputs.recording.as_deref().map(text),
+        "recordings": source.recordings.iter().map(|path| text(path)).collect::<Vec<_>>(),
         "files": files,
         "warnings": outputs.warnings,
         "summary": outputs.summary,
     })
 }
 
+/// A path as JSON has it, which knows no bytes that are not text.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// A path as short as it can be said from here.
-fn shown(path: &std::path::Path) -> &std::path::Path {
+fn shown(path: &Path) -> &Path {
     let current = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(current).unwrap_or(path)
 }

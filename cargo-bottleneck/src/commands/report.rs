@@ -41,6 +41,7 @@ pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
             std::fs::create_dir_all(directory).map_err(|error| {
                 Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", directory.display()))
                     .why(error)
+                    .fix("name another folder with -o DIR")
             })?;
             directory.clone()
         }

@@ -10,6 +10,7 @@ use crate::commands::present::{self, Destination, Presentation};
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+use crate::fault;
 use crate::launch;
 use crate::machine::Machine;
 use crate::run_dir::{self, RunDir};
@@ -57,6 +58,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
             RunDir::create(&runnable.target_directory, &runnable.name, SystemTime::now())?
         }
     };
+    fault::recording_goes_to(directory.path());
     if let Some(reason) = directory.prepare_recording()? {
         status.note(format_args!(
             "recording into memory: `{}` cannot be mapped ({reason})",
@@ -85,7 +87,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
             format!("process didn't exit successfully: `{command}` ({})", ended.exit.words());
         status.error(&Error::new(ExitCode::Setup, what));
     }
-    match report_on(&directory, &facts, machine, options, status) {
+    match fault::caught(|| report_on(&directory, &facts, machine, options, status)) {
         Ok(()) => Ok(ended.exit.code_to_pass_on()),
         // The program has failed with a code of its own: that comes first, but the reason is told.
         Err(error) if !ended.exit.is_success() => {

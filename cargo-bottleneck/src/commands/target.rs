@@ -125,7 +125,8 @@ pub fn prebuilt(
     status: Status,
 ) -> Runnable {
     let cargo = Cargo { program: cargo_program(inherited), common: Vec::new(), inherited, status };
-    let name = Path::new(program).file_stem().unwrap_or(program);
+    // A folder of the report is called so: `..` must not be one.
+    let name = Path::new(program).file_stem().unwrap_or("program".as_ref());
     Runnable {
         name: name.to_string_lossy().into_owned(),
         launch: Launch {

@@ -123,9 +123,9 @@ impl NotAProfile {
             NotReadable::ForeignEndian => {
                 "make the report on a machine with the byte order of the one that ran the program"
             }
-            NotReadable::Version { major } if major > MAJOR => "install a newer cargo-bottleneck",
             NotReadable::Version { .. } => {
-                "record the program again, or install the cargo-bottleneck that recorded it"
+                "install the cargo-bottleneck of the version of the program's bottleneck-runtime, which\n\
+                 `cargo tree -i bottleneck-runtime` names in its workspace; or record the program again"
             }
         }
     }
@@ -177,8 +177,8 @@ mod tests {
         let newer = NotAProfile(NotReadable::Version { major: MAJOR + 1 });
         assert_eq!(
             newer.to_string(),
-            "the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.1"
+            format!("the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.{MINOR}")
         );
-        assert_eq!(newer.hint(), "install a newer cargo-bottleneck");
+        assert!(newer.hint().contains("install the cargo-bottleneck of the version"));
     }
 }

@@ -5,16 +5,18 @@ use super::{files, has_ending, none, read, top_modules};
 /// The modules of the command. Each may use those before it, never one behind it.
 ///
 /// `report::model` is plain data without behavior: `analysis` fills it, and the renderers in `report` see nothing else.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "exit_code",
     "syscalls",
     "units",
     "kind",
     "number",
+    "escape",
     "error",
     "status",
     "signals",
     "run_dir",
+    "fault",
     "machine",
     "profile",
     "report::model",

@@ -380,7 +380,7 @@ fn an_unknown_major_version_is_refused_with_what_to_install() {
     let mut file = file().tasks();
     file.image.header.version = 2 | 7 << 16;
     let error = load(&file.image.finish(), None).unwrap_err();
-    assert_eq!(error.hint(), "install a newer cargo-bottleneck");
+    assert!(error.hint().contains("install the cargo-bottleneck of the version"));
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Page {
                 line.add(Style::new(), "    ")
                     .add(
                         Style::new().bold(),
-                        &line::cut(&crate::report::escape::harmless(&phase.key), 15),
+                        &line::cut(&crate::report::escape::shown_name(&phase.key), 15),
                     )
                     .pad_to(20);
                 line.add(
@@ -382,7 +382,7 @@ fn path_in(path: &[String], room: usize) -> String {
     const LEFT_OUT: &str = "… › ";
     let mut res = String::new();
     for (left, name) in path.iter().enumerate().rev() {
-        let name = crate::report::escape::harmless(name);
+        let name = crate::report::escape::shown_name(name);
         let longer = if res.is_empty() { name } else { format!("{name}{BETWEEN}{res}") };
         let mark = if left > 0 { crate::report::escape::columns(LEFT_OUT) } else { 0 };
         if !res.is_empty() && crate::report::escape::columns(&longer) + mark > room {
