@@ -6,7 +6,9 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bottleneck_runtime::format::samples::{FLAG_SPINS, FLAG_UNREAD};
 use bottleneck_runtime::format::snapshot::{CONTENDED_MUTEX, Call, State, Target};
+use bottleneck_tests::Recorded;
 use bottleneck_tests::seen::{Entry, Seen};
 
 /// One measurement at a time.
@@ -34,13 +36,17 @@ fn program(tier: Tier, arguments: &[&str]) -> Command {
 }
 
 fn record(tier: Tier, arguments: &[&str]) -> Seen {
+    record_all(tier, arguments).0
+}
+
+fn record_all(tier: Tier, arguments: &[&str]) -> (Seen, Recorded) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     let output =
         program(tier, arguments).env("BOTTLENECK_RUN_DIR", directory.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    Seen::of_run(directory.path())
+    (Seen::of_run(directory.path()), Recorded::of_run(directory.path()))
 }
 
 /// The share of the snapshots of a task in which it did this.
@@ -133,6 +139,33 @@ fn snapshots_cost_less_than_half_a_percent_of_a_core() {
             assert!(seen.counters.taken > 10, "{:?}", seen.counters);
         }
     }
+}
+
+#[test]
+fn samples_tell_a_loop_that_waits_from_one_that_computes() {
+    let (seen, recorded) = record_all(Tier::Rings, &["spin"]);
+    if seen.sample_counters.period_ns == 0 {
+        eprintln!("SKIP: this kernel does not sample here");
+        return;
+    }
+    // Half a second each, of which other programs may have taken a part.
+    let samples = |name: &str| {
+        let node = recorded.reference(&format!("main/{name}"));
+        let of_node = || seen.samples.iter().filter(move |it| it.node == node);
+        let spinning = of_node().filter(|it| it.flags & FLAG_SPINS != 0).map(|it| it.count).sum();
+        let all: u64 = of_node().map(|it| it.count).sum();
+        assert!(of_node().all(|it| it.flags & FLAG_UNREAD == 0), "{:?}", seen.samples);
+        (spinning, all)
+    };
+    let (spinning, all): (u64, u64) = samples("spin_wait");
+    assert!(5 <= all && 3 * all <= 4 * spinning, "{spinning} of {all}: {:?}", seen.samples);
+    let (spinning, computing): (u64, u64) = samples("arithmetic");
+    assert!(5 <= computing && 10 * spinning <= computing, "{spinning} of {computing}");
+    // A hundred a second of CPU time.
+    let cpu = seen.header.process_cpu_ns / seen.sample_counters.period_ns;
+    let n = all + computing;
+    assert!(n <= cpu + 2 && cpu <= 2 * n, "{n} samples, {cpu} expected");
+    assert_eq!(seen.sample_counters.lost, 0);
 }
 
 /// A program that does not outlive the test.

@@ -67,6 +67,7 @@ impl Rounds {
         if let Some(sampler) = &mut sampler {
             sampler.take(WakeUp { asked_ns: now_ns, now_ns });
         }
+        session.make_samples();
         measure_span_cost(session);
         let mut rounds = Self {
             session,

@@ -16,6 +16,7 @@ mod governor;
 pub(crate) mod off_cpu;
 pub(crate) mod process;
 pub(crate) mod recorder;
+mod sample_table;
 pub(crate) mod session;
 mod snapshot;
 mod snapshot_table;

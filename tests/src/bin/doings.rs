@@ -21,6 +21,7 @@ fn main() {
         "blocked" => many(count(), false),
         "bare-busy" => many_bare(count(), true),
         "bare-blocked" => many_bare(count(), false),
+        "spin" => spin(),
         "flip" => flip(),
         "short-lived" => short_lived(count()),
         other => panic!("does not do {other:?}"),
@@ -137,6 +138,26 @@ fn wait() {
     while !*is_over {
         is_over = IS_OVER.1.wait(is_over).unwrap();
     }
+}
+
+/// Waits in a loop with a hint for half a second, then computes for as long, in a span each.
+fn spin() {
+    let half = Duration::from_millis(500);
+    {
+        let _span = span!("spin_wait");
+        let end = Instant::now() + half;
+        while Instant::now() < end {
+            for _ in 0..100 {
+                // Several at once: in a build without optimization the loop itself would take most of the time.
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+            }
+        }
+    }
+    let _span = span!("arithmetic");
+    compute_until(Instant::now() + half);
 }
 
 /// Many threads that do nothing, so that the tables of snapshots are full soon and often; says so when it has begun.
