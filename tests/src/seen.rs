@@ -103,7 +103,7 @@ impl Seen {
                     seen.samples.extend(slots.filter(|slot| slot.count != 0));
                 }
                 Some(ChunkKind::Conditions) => {
-                    seen.conditions = ConditionsData::read(chunk.payload)
+                    seen.conditions = ConditionsData::read(chunk.payload);
                 }
                 Some(ChunkKind::Capability) => seen.capabilities.push(
                     String::from_utf8_lossy(&chunk.payload[..chunk.aux as usize]).into_owned(),

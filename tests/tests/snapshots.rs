@@ -6,10 +6,11 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bottleneck_runtime::format::conditions::{KNOWS_STEAL, KNOWS_THROTTLING};
 use bottleneck_runtime::format::samples::{FLAG_SPINS, FLAG_UNREAD};
 use bottleneck_runtime::format::snapshot::{CONTENDED_MUTEX, Call, State, Target};
-use bottleneck_tests::Recorded;
 use bottleneck_tests::seen::{Entry, Seen};
+use bottleneck_tests::{GROUP_PREFIX, NOT_ALLOWED_HERE, Recorded};
 
 /// One measurement at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -166,6 +167,53 @@ fn samples_tell_a_loop_that_waits_from_one_that_computes() {
     let n = all + computing;
     assert!(n <= cpu + 2 && cpu <= 2 * n, "{n} samples, {cpu} expected");
     assert_eq!(seen.sample_counters.lost, 0);
+}
+
+#[test]
+fn the_conditions_of_a_run_are_known() {
+    let seen = record(Tier::Rings, &["each", "100"]);
+    let conditions = seen.conditions.unwrap();
+    assert_ne!(conditions.known & KNOWS_STEAL, 0);
+    assert!(conditions.cpus >= 1 && conditions.affinity >= 1, "{conditions:?}");
+    // The end of the process brings them up to date.
+    let (seen_ns, end_ns) = (conditions.seen_ns, seen.header.end_ns);
+    assert!(seen_ns <= end_ns && end_ns - seen_ns < 50_000_000, "{conditions:?}");
+    assert!(conditions.steal_ns <= u64::from(conditions.cpus) * (end_ns - seen.header.start_ns));
+}
+
+#[test]
+fn a_limit_of_cpu_time_is_seen_and_its_stalls_are_no_time_of_tasks() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_confined"))
+        .args(["cpu", "10", "--", env!("CARGO_BIN_EXE_doings"), "busy", "1"])
+        .env("BOTTLENECK_RUN_DIR", directory.path())
+        .spawn()
+        .unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    for mount in ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"] {
+        // At most one of them is there.
+        let _ = std::fs::remove_dir(format!("{mount}/{GROUP_PREFIX}{id}"));
+    }
+    if output.status.code() == Some(i32::from(NOT_ALLOWED_HERE)) {
+        eprintln!("SKIP: no control group can be made here");
+        return;
+    }
+    assert!(output.status.success());
+    let seen = Seen::of_run(directory.path());
+    let conditions = seen.conditions.unwrap();
+    assert_ne!(conditions.known & KNOWS_THROTTLING, 0);
+    assert_eq!((conditions.quota_ns, conditions.period_ns), (10_000_000, 100_000_000));
+    let life_ns = seen.header.end_ns - seen.header.start_ns;
+    let periods = life_ns / conditions.period_ns;
+    assert!(conditions.throttled_periods * 2 > periods, "{conditions:?}");
+    assert!(conditions.throttled_ns * 4 > life_ns, "{conditions:?} of {life_ns}");
+    // It ran for a tenth of the time, and could have all the time: the rest was taken from all of its threads.
+    let stalled_ns = 1000 * seen.moments.iter().map(|it| u64::from(it.stalled_us)).sum::<u64>();
+    let share = stalled_ns as f64 / life_ns as f64;
+    eprintln!("stalled for {share:.3} of the time, throttled for {conditions:?}");
+    assert!((0.4..1.0).contains(&share), "{share}: {conditions:?}");
 }
 
 /// A program that does not outlive the test.

@@ -11,6 +11,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod background;
+mod conditions;
 pub(crate) mod find;
 mod governor;
 pub(crate) mod off_cpu;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::arena::{Arena, FIRST_BYTES, RESERVED_BYTES};
+use super::conditions;
 use super::recorder::Recorder;
 use super::sample_table::SampleTable;
 use super::thread::NameClass;
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     keys: Mutex<Vec<u64>>,
     /// The same, to be looked at without the lock: a key is at the place that its hash chooses, or was pushed out.
     pub(super) seen_keys: [AtomicU64; SEEN_KEYS],
+    /// What is taken from the process; made by the background thread.
+    conditions: Mutex<Option<conditions::Watch>>,
     /// Where samples are counted; made by the background thread.
     samples: OnceLock<SampleTable>,
     /// Whether a thread is sampled, and whether one is not: then it was said so in the file.
@@ -70,6 +73,7 @@ impl Session {
             idle: Mutex::default(),
             keys: Mutex::default(),
             seen_keys: [const { AtomicU64::new(0) }; SEEN_KEYS],
+            conditions: Mutex::default(),
             samples: OnceLock::new(),
             has_samples: [const { AtomicBool::new(false) }; 2],
             wakeups: os::wakeup::new(),
@@ -141,6 +145,21 @@ impl Session {
         let text =
             format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
         self.arena.text_chunk(ChunkKind::Capability, text.len(), |put| put(text.as_bytes()));
+    }
+
+    /// Begins to watch what is taken from the process.
+    pub(super) fn watch_conditions(&self) {
+        let watch = conditions::Watch::new(&self.arena);
+        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner) = watch;
+    }
+
+    /// Notes what was taken so far, unless another thread is at it.
+    pub(super) fn note_conditions(&self) {
+        if let Ok(conditions) = self.conditions.try_lock()
+            && let Some(watch) = &*conditions
+        {
+            watch.look();
+        }
     }
 
     /// Makes the table of samples.
