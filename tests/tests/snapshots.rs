@@ -170,6 +170,77 @@ fn samples_tell_a_loop_that_waits_from_one_that_computes() {
 }
 
 #[test]
+fn asynchronous_requests_in_flight_are_counted() {
+    let seen = record(Tier::Rings, &["requests"]);
+    let mut counts: Vec<u16> = seen.moments.iter().map(|it| it.requests).collect();
+    counts.dedup();
+    // The polls are short, and may fall between two snapshots.
+    assert_eq!(counts, [0, 4, 3, 0], "{:?}", seen.counters);
+}
+
+#[test]
+fn a_program_that_closes_every_descriptor_is_seen_on_and_keeps_its_own() {
+    for tier in [Tier::Rings, Tier::NoPerf] {
+        let seen = record(tier, &["closes"]);
+        let late = seen.header.start_ns + 600_000_000;
+        let late = || seen.moments.iter().filter(|moment| moment.at_ns > late);
+        assert!(late().count() > 3, "{:?}", seen.counters);
+        for name in ["idle", "bare"] {
+            let task = seen.tasks.iter().position(|task| task.name() == name).unwrap();
+            let doings: Vec<Entry> = late()
+                .flat_map(|moment| &moment.entries)
+                .filter(|entry| entry.task == task)
+                .copied()
+                .collect();
+            let share = share(&doings, |it| (it.state, it.call) == (State::Blocked, Call::Futex));
+            assert!(share > 0.6, "{tier:?} {name}: {share} of {doings:?}");
+        }
+    }
+}
+
+#[test]
+fn where_waits_are_hidden_their_states_are_known_all_the_same() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let anyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(directory.path(), anyone).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_confined"))
+        .args(["user", "65534", "--", env!("CARGO_BIN_EXE_doings"), "hidden"])
+        .env("BOTTLENECK_RUN_DIR", directory.path())
+        .output()
+        .unwrap();
+    if output.status.code() == Some(i32::from(NOT_ALLOWED_HERE)) {
+        eprintln!("SKIP: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen = Seen::of_run(directory.path());
+    let said = seen.capabilities.iter().find(|it| it.starts_with("wait_causes\n")).unwrap();
+    assert!(said.starts_with("wait_causes\n0\ncannot read /proc/self/task/*/syscall: "), "{said}");
+    for name in ["sleeper", "bare-idle"] {
+        let unknown = (State::Blocked, Call::Unknown, Target::Unknown);
+        mostly(&seen, name, |it| (it.state, it.call, it.target) == unknown);
+    }
+    mostly(&seen, "bare-busy", |it| it.state == State::Runnable);
+}
+
+#[test]
+fn a_thousand_threads_are_seen_as_rarely_as_they_are_dear() {
+    for (tier, what) in [(Tier::Rings, "blocked"), (Tier::NoPerf, "bare-blocked")] {
+        let seen = record(tier, &[what, "1000"]);
+        let life = (seen.header.last_ns - seen.header.start_ns) as f64;
+        let all = seen.header.recorder_cpu_ns as f64 / life;
+        let most = seen.moments.iter().map(|it| it.entries.len()).max().unwrap_or(0);
+        let counters = seen.counters;
+        eprintln!(
+            "{tier:?} {what} 1000: {:.3} % of a core, at most {most} tasks, {counters:?}",
+            100.0 * all
+        );
+        assert!(seen.counters.taken > 2 && seen.counters.left_out == 0, "{counters:?}");
+    }
+}
+
+#[test]
 fn the_conditions_of_a_run_are_known() {
     let seen = record(Tier::Rings, &["each", "100"]);
     let conditions = seen.conditions.unwrap();
