@@ -18,6 +18,9 @@ pub use seen::Seen;
 /// Exit code of `confined` where the machine does not allow what it should do.
 pub const NOT_ALLOWED_HERE: u8 = 77;
 
+/// What the names of the control groups begin with that `confined` makes.
+pub const GROUP_PREFIX: &str = "bottleneck-test-";
+
 /// The examples of the project's page, as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -19,6 +19,8 @@ pub struct Recorded {
     /// Nodes by path, such as `main/outer/inner` (thread first, a key behind `#`); those of one path in several trees of a
     /// name are added up.
     pub nodes: BTreeMap<String, NodeData>,
+    /// References of the nodes by path; of several trees of a name, that of the last.
+    references: BTreeMap<String, u32>,
     /// The same nodes by site and hash of the key.
     pub(crate) sums: BTreeMap<(u32, u64), NodeData>,
     pub(crate) sites: BTreeMap<u32, OwnedSite>,
@@ -71,6 +73,7 @@ impl Recorded {
             header,
             trees: trees.clone(),
             nodes: BTreeMap::new(),
+            references: BTreeMap::new(),
             sums: BTreeMap::new(),
             sites,
             keys,
@@ -84,6 +87,7 @@ impl Recorded {
 
     fn walk(&mut self, file: &[u8], reference: u32, path: &str) {
         let node = node_at(file, reference);
+        self.references.insert(path.to_owned(), reference);
         add_up(self.nodes.entry(path.to_owned()).or_insert_with(none_yet), &node);
         let mut child = node.first_child;
         while child != 0 {
@@ -103,6 +107,14 @@ impl Recorded {
     pub fn node(&self, path: &str) -> &NodeData {
         let known = || self.nodes.keys().cloned().collect::<Vec<_>>().join("\n");
         self.nodes.get(path).unwrap_or_else(|| panic!("no node {path} among\n{}", known()))
+    }
+
+    /// What snapshots and samples name the node of a path by.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn reference(&self, path: &str) -> u32 {
+        *self.references.get(path).unwrap_or_else(|| panic!("no node {path}"))
     }
 
     /// Ticks in nanoseconds, by the header's two anchors.

@@ -6,7 +6,8 @@ use bottleneck_runtime::format::snapshot::{
     self, Call, ENTRY_BYTES, SNAPSHOT_HEAD_BYTES, State, TABLE_BYTES, Target,
 };
 use bottleneck_runtime::format::{
-    ChunkKind, HeaderData, SnapshotsData, TaskData, chunk, u32_at, u64_at,
+    ChunkKind, ConditionsData, HeaderData, SampleData, SamplesData, SnapshotsData, TaskData, chunk,
+    u32_at, u64_at,
 };
 
 /// What was seen of the tasks of a process.
@@ -20,6 +21,12 @@ pub struct Seen {
     pub tasks: Vec<TaskData>,
     /// The snapshots, in the order of the file.
     pub moments: Vec<Moment>,
+    /// The counters of the samples.
+    pub sample_counters: SamplesData,
+    /// The samples.
+    pub samples: Vec<SampleData>,
+    /// What was taken from the process.
+    pub conditions: Option<ConditionsData>,
     /// The lines of each capability: name, `0` or `1`, reason.
     pub capabilities: Vec<String>,
 }
@@ -78,6 +85,9 @@ impl Seen {
             counters: SnapshotsData::default(),
             tasks: Vec::new(),
             moments: Vec::new(),
+            sample_counters: SamplesData::default(),
+            samples: Vec::new(),
+            conditions: None,
             capabilities: Vec::new(),
         };
         for chunk in chunk::chunks(file) {
@@ -87,6 +97,14 @@ impl Seen {
                     seen.tasks.extend(records.filter_map(TaskData::read));
                 }
                 Some(ChunkKind::Snapshots) => seen.read_snapshots(chunk.payload),
+                Some(ChunkKind::Samples) => {
+                    seen.sample_counters = SamplesData::read(chunk.payload).expect("a whole head");
+                    let slots = chunk.payload[64..].chunks_exact(32).filter_map(SampleData::read);
+                    seen.samples.extend(slots.filter(|slot| slot.count != 0));
+                }
+                Some(ChunkKind::Conditions) => {
+                    seen.conditions = ConditionsData::read(chunk.payload);
+                }
                 Some(ChunkKind::Capability) => seen.capabilities.push(
                     String::from_utf8_lossy(&chunk.payload[..chunk.aux as usize]).into_owned(),
                 ),

@@ -6,8 +6,11 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bottleneck_runtime::format::conditions::{KNOWS_STEAL, KNOWS_THROTTLING};
+use bottleneck_runtime::format::samples::{FLAG_SPINS, FLAG_UNREAD};
 use bottleneck_runtime::format::snapshot::{CONTENDED_MUTEX, Call, State, Target};
 use bottleneck_tests::seen::{Entry, Seen};
+use bottleneck_tests::{GROUP_PREFIX, NOT_ALLOWED_HERE, Recorded};
 
 /// One measurement at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -34,13 +37,17 @@ fn program(tier: Tier, arguments: &[&str]) -> Command {
 }
 
 fn record(tier: Tier, arguments: &[&str]) -> Seen {
+    record_all(tier, arguments).0
+}
+
+fn record_all(tier: Tier, arguments: &[&str]) -> (Seen, Recorded) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     let output =
         program(tier, arguments).env("BOTTLENECK_RUN_DIR", directory.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    Seen::of_run(directory.path())
+    (Seen::of_run(directory.path()), Recorded::of_run(directory.path()))
 }
 
 /// The share of the snapshots of a task in which it did this.
@@ -133,6 +140,151 @@ fn snapshots_cost_less_than_half_a_percent_of_a_core() {
             assert!(seen.counters.taken > 10, "{:?}", seen.counters);
         }
     }
+}
+
+#[test]
+fn samples_tell_a_loop_that_waits_from_one_that_computes() {
+    let (seen, recorded) = record_all(Tier::Rings, &["spin"]);
+    if seen.sample_counters.period_ns == 0 {
+        eprintln!("SKIP: this kernel does not sample here");
+        return;
+    }
+    // Half a second each, of which other programs may have taken a part.
+    let samples = |name: &str| {
+        let node = recorded.reference(&format!("main/{name}"));
+        let of_node = || seen.samples.iter().filter(move |it| it.node == node);
+        let spinning = of_node().filter(|it| it.flags & FLAG_SPINS != 0).map(|it| it.count).sum();
+        let all: u64 = of_node().map(|it| it.count).sum();
+        assert!(of_node().all(|it| it.flags & FLAG_UNREAD == 0), "{:?}", seen.samples);
+        (spinning, all)
+    };
+    let (spinning, all): (u64, u64) = samples("spin_wait");
+    assert!(5 <= all && 3 * all <= 4 * spinning, "{spinning} of {all}: {:?}", seen.samples);
+    let (spinning, computing): (u64, u64) = samples("arithmetic");
+    assert!(5 <= computing && 10 * spinning <= computing, "{spinning} of {computing}");
+    // A hundred a second of CPU time.
+    let cpu = seen.header.process_cpu_ns / seen.sample_counters.period_ns;
+    let n = all + computing;
+    assert!(n <= cpu + 2 && cpu <= 2 * n, "{n} samples, {cpu} expected");
+    assert_eq!(seen.sample_counters.lost, 0);
+}
+
+#[test]
+fn asynchronous_requests_in_flight_are_counted() {
+    let seen = record(Tier::Rings, &["requests"]);
+    let mut counts: Vec<u16> = seen.moments.iter().map(|it| it.requests).collect();
+    counts.dedup();
+    // The polls are short, and may fall between two snapshots.
+    assert_eq!(counts, [0, 4, 3, 0], "{:?}", seen.counters);
+}
+
+#[test]
+fn a_program_that_closes_every_descriptor_is_seen_on_and_keeps_its_own() {
+    for tier in [Tier::Rings, Tier::NoPerf] {
+        let seen = record(tier, &["closes"]);
+        let late = seen.header.start_ns + 600_000_000;
+        let late = || seen.moments.iter().filter(|moment| moment.at_ns > late);
+        assert!(late().count() > 3, "{:?}", seen.counters);
+        for name in ["idle", "bare"] {
+            let task = seen.tasks.iter().position(|task| task.name() == name).unwrap();
+            let doings: Vec<Entry> = late()
+                .flat_map(|moment| &moment.entries)
+                .filter(|entry| entry.task == task)
+                .copied()
+                .collect();
+            let share = share(&doings, |it| (it.state, it.call) == (State::Blocked, Call::Futex));
+            assert!(share > 0.6, "{tier:?} {name}: {share} of {doings:?}");
+        }
+    }
+}
+
+#[test]
+fn where_waits_are_hidden_their_states_are_known_all_the_same() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let anyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(directory.path(), anyone).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_confined"))
+        .args(["user", "65534", "--", env!("CARGO_BIN_EXE_doings"), "hidden"])
+        .env("BOTTLENECK_RUN_DIR", directory.path())
+        .output()
+        .unwrap();
+    if output.status.code() == Some(i32::from(NOT_ALLOWED_HERE)) {
+        eprintln!("SKIP: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen = Seen::of_run(directory.path());
+    let said = seen.capabilities.iter().find(|it| it.starts_with("wait_causes\n")).unwrap();
+    assert!(said.starts_with("wait_causes\n0\ncannot read /proc/self/task/*/syscall: "), "{said}");
+    for name in ["sleeper", "bare-idle"] {
+        let unknown = (State::Blocked, Call::Unknown, Target::Unknown);
+        mostly(&seen, name, |it| (it.state, it.call, it.target) == unknown);
+    }
+    mostly(&seen, "bare-busy", |it| it.state == State::Runnable);
+}
+
+#[test]
+fn a_thousand_threads_are_seen_as_rarely_as_they_are_dear() {
+    for (tier, what) in [(Tier::Rings, "blocked"), (Tier::NoPerf, "bare-blocked")] {
+        let seen = record(tier, &[what, "1000"]);
+        let life = (seen.header.last_ns - seen.header.start_ns) as f64;
+        let all = seen.header.recorder_cpu_ns as f64 / life;
+        let most = seen.moments.iter().map(|it| it.entries.len()).max().unwrap_or(0);
+        let counters = seen.counters;
+        eprintln!(
+            "{tier:?} {what} 1000: {:.3} % of a core, at most {most} tasks, {counters:?}",
+            100.0 * all
+        );
+        assert!(seen.counters.taken > 2 && seen.counters.left_out == 0, "{counters:?}");
+    }
+}
+
+#[test]
+fn the_conditions_of_a_run_are_known() {
+    let seen = record(Tier::Rings, &["each", "100"]);
+    let conditions = seen.conditions.unwrap();
+    assert_ne!(conditions.known & KNOWS_STEAL, 0);
+    assert!(conditions.cpus >= 1 && conditions.affinity >= 1, "{conditions:?}");
+    // The end of the process brings them up to date.
+    let (seen_ns, end_ns) = (conditions.seen_ns, seen.header.end_ns);
+    assert!(seen_ns <= end_ns && end_ns - seen_ns < 50_000_000, "{conditions:?}");
+    assert!(conditions.steal_ns <= u64::from(conditions.cpus) * (end_ns - seen.header.start_ns));
+}
+
+#[test]
+fn a_limit_of_cpu_time_is_seen_and_its_stalls_are_no_time_of_tasks() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_confined"))
+        .args(["cpu", "10", "--", env!("CARGO_BIN_EXE_doings"), "busy", "1"])
+        .env("BOTTLENECK_RUN_DIR", directory.path())
+        .spawn()
+        .unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    for mount in ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"] {
+        // At most one of them is there.
+        let _ = std::fs::remove_dir(format!("{mount}/{GROUP_PREFIX}{id}"));
+    }
+    if output.status.code() == Some(i32::from(NOT_ALLOWED_HERE)) {
+        eprintln!("SKIP: no control group can be made here");
+        return;
+    }
+    assert!(output.status.success());
+    let seen = Seen::of_run(directory.path());
+    let conditions = seen.conditions.unwrap();
+    assert_ne!(conditions.known & KNOWS_THROTTLING, 0);
+    assert_eq!((conditions.quota_ns, conditions.period_ns), (10_000_000, 100_000_000));
+    let life_ns = seen.header.end_ns - seen.header.start_ns;
+    let periods = life_ns / conditions.period_ns;
+    assert!(conditions.throttled_periods * 2 > periods, "{conditions:?}");
+    assert!(conditions.throttled_ns * 4 > life_ns, "{conditions:?} of {life_ns}");
+    // It ran for a tenth of the time, and could have all the time: the rest was taken from all of its threads.
+    let stalled_ns = 1000 * seen.moments.iter().map(|it| u64::from(it.stalled_us)).sum::<u64>();
+    let share = stalled_ns as f64 / life_ns as f64;
+    eprintln!("stalled for {share:.3} of the time, throttled for {conditions:?}");
+    assert!((0.4..1.0).contains(&share), "{share}: {conditions:?}");
 }
 
 /// A program that does not outlive the test.

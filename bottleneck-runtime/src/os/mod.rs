@@ -3,6 +3,7 @@
 //! Nothing here knows about spans. A refused call is an `errno`, never a panic.
 
 pub(crate) mod call;
+pub(crate) mod cgroup;
 pub(crate) mod delay;
 pub(crate) mod descriptor;
 pub(crate) mod fork;

@@ -1,6 +1,7 @@
-//! Context-switch records of one thread, from the kernel's perf ring: exact, unprivileged, without a hardware counter.
+//! Context switches of one thread, and samples of its instructions, from the kernel's perf ring: unprivileged, without a
+//! hardware counter.
 //!
-//! The event is a software dummy that counts nothing; only its records matter. The attribute's bits and the layout of a
+//! The event is a software clock of the thread's CPU time, which samples; where that is refused, a dummy that counts nothing. The attribute's bits and the layout of a
 //! record are those of `perf_event_open(2)` and `linux/perf_event.h`.
 #![expect(
     clippy::cast_possible_truncation,
@@ -38,6 +39,7 @@ struct Attribute {
 }
 
 const SOFTWARE: u32 = 1;
+const CPU_CLOCK: u64 = 0;
 const DUMMY: u64 = 9;
 const EXCLUDE_KERNEL: u64 = 1 << 5;
 const EXCLUDE_HYPERVISOR: u64 = 1 << 6;
@@ -45,12 +47,17 @@ const WATERMARK: u64 = 1 << 14;
 const SAMPLE_ID_ALL: u64 = 1 << 18;
 const USE_CLOCK: u64 = 1 << 25;
 const CONTEXT_SWITCH: u64 = 1 << 26;
+const SAMPLE_IP: u64 = 1;
 const SAMPLE_TID: u64 = 1 << 1;
 const SAMPLE_TIME: u64 = 1 << 2;
 const SAMPLE_CPU: u64 = 1 << 7;
 const FLAG_CLOEXEC: u64 = 8;
 
+/// CPU time of a thread between two samples, in ns: a hundred a second, at 17 to 20 µs each in a virtual machine.
+pub(crate) const SAMPLE_PERIOD_NS: u64 = 10_000_000;
+
 const RECORD_LOST: u32 = 2;
+const RECORD_SAMPLE: u32 = 9;
 const RECORD_SWITCH: u32 = 14;
 const MISC_SWITCH_OUT: u16 = 0x2000;
 const MISC_SWITCH_OUT_PREEMPT: u16 = 0x4000;
@@ -71,11 +78,13 @@ pub(crate) enum Refused {
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Switch {
+pub(crate) enum Record {
     /// The thread left the CPU at this time; `preempted` if it could have gone on.
     Out { at_ns: u64, preempted: bool },
     /// The thread is back on a CPU.
     In { at_ns: u64 },
+    /// The thread was at this instruction.
+    Sample { address: u64 },
     /// The ring was full and so many records were not written.
     Lost { count: u64 },
 }
@@ -86,6 +95,7 @@ pub(crate) struct Ring {
     fd: Descriptor,
     base: *mut u8,
     data_bytes: u64,
+    has_samples: bool,
 }
 
 // SAFETY: the ring is memory shared with the kernel; it is read under the owner's lock only.
@@ -94,11 +104,19 @@ unsafe impl Send for Ring {}
 impl Ring {
     /// Opens the ring of the calling thread with `pages` (a power of two) data pages.
     pub(crate) fn open(pages: usize) -> Result<Self, Refused> {
+        match Self::open_with(pages, true) {
+            Err(Refused::Open(_)) => Self::open_with(pages, false),
+            result => result,
+        }
+    }
+
+    fn open_with(pages: usize, has_samples: bool) -> Result<Self, Refused> {
         let attribute = Attribute {
             kind: SOFTWARE,
             size: size_of::<Attribute>() as u32,
-            config: DUMMY,
-            sample_type: SAMPLE_TID | SAMPLE_TIME | SAMPLE_CPU,
+            config: if has_samples { CPU_CLOCK } else { DUMMY },
+            period: if has_samples { SAMPLE_PERIOD_NS } else { 0 },
+            sample_type: SAMPLE_IP | SAMPLE_TID | SAMPLE_TIME | SAMPLE_CPU,
             flags: EXCLUDE_KERNEL
                 | EXCLUDE_HYPERVISOR
                 | WATERMARK
@@ -135,10 +153,16 @@ impl Ring {
             unsafe { libc::close(fd) };
             return Err(Refused::Map(error));
         }
-        Ok(Self { fd: Descriptor::new(fd), base: base.cast(), data_bytes: (pages * PAGE) as u64 })
+        let data_bytes = (pages * PAGE) as u64;
+        Ok(Self { fd: Descriptor::new(fd), base: base.cast(), data_bytes, has_samples })
     }
 
-    /// Where the kernel counts the bytes that it wrote. It moves exactly when the thread was switched out or in.
+    /// Whether the thread is sampled every [`SAMPLE_PERIOD_NS`].
+    pub(crate) fn has_samples(&self) -> bool {
+        self.has_samples
+    }
+
+    /// Where the kernel counts the bytes that it wrote. It moves when the thread was switched out or in, or sampled.
     pub(crate) fn head(&self) -> &AtomicU64 {
         self.word(HEAD_AT)
     }
@@ -149,7 +173,7 @@ impl Ring {
     }
 
     /// Hands over every record written so far and frees its place. Returns the head up to which it read.
-    pub(crate) fn drain(&mut self, each: impl FnMut(Switch)) -> u64 {
+    pub(crate) fn drain(&mut self, each: impl FnMut(Record)) -> u64 {
         let head = self.read_from(self.tail(), each);
         // Release: pairs with the kernel's read of `data_tail`; our reads of the records are done.
         self.word(TAIL_AT).store(head, Ordering::Release);
@@ -171,7 +195,7 @@ impl Ring {
 
     /// Hands over the records from a position, which is the tail or a head that was returned since it was
     /// passed, and leaves them where they are. Returns the head up to which it read.
-    pub(crate) fn read_from(&self, from: u64, mut each: impl FnMut(Switch)) -> u64 {
+    pub(crate) fn read_from(&self, from: u64, mut each: impl FnMut(Record)) -> u64 {
         // Acquire: pairs with the kernel's release of `data_head`; the records below it are complete.
         let head = self.head().load(Ordering::Acquire);
         let mut at = from;
@@ -182,16 +206,17 @@ impl Ring {
             let bytes = record_head >> 48;
             if bytes < 8 || bytes > head - at {
                 // The kernel does not write such a record: give up on this batch rather than misread it.
-                each(Switch::Lost { count: 1 });
+                each(Record::Lost { count: 1 });
                 break;
             }
             match kind {
-                RECORD_SWITCH if misc & MISC_SWITCH_OUT != 0 => each(Switch::Out {
+                RECORD_SWITCH if misc & MISC_SWITCH_OUT != 0 => each(Record::Out {
                     at_ns: self.data(at + 16),
                     preempted: misc & MISC_SWITCH_OUT_PREEMPT != 0,
                 }),
-                RECORD_SWITCH => each(Switch::In { at_ns: self.data(at + 16) }),
-                RECORD_LOST => each(Switch::Lost { count: self.data(at + 16) }),
+                RECORD_SWITCH => each(Record::In { at_ns: self.data(at + 16) }),
+                RECORD_SAMPLE => each(Record::Sample { address: self.data(at + 8) }),
+                RECORD_LOST => each(Record::Lost { count: self.data(at + 16) }),
                 _ => {}
             }
             at += bytes;

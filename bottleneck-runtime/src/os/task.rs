@@ -272,6 +272,10 @@ mod tests {
         assert_eq!(i64::from(call.number), libc::SYS_futex);
         drop(to_it);
         thread.join().unwrap();
+        // A thread that was joined is still on its way out.
+        while file.read() == Ok(Waiting::No) {
+            std::thread::yield_now();
+        }
         assert_eq!(file.read(), Err(Errno(libc::ESRCH)));
     }
 

@@ -81,3 +81,9 @@ pub(crate) fn most_files() -> usize {
         _ => 0,
     }
 }
+
+/// CPUs of the machine that are in use.
+pub(crate) fn cpus_of_machine() -> u32 {
+    // SAFETY: takes a number, returns one.
+    u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(0)
+}

@@ -48,3 +48,34 @@ pub(crate) fn thread_faults() -> (u64, u64) {
     }
     (usage.ru_minflt.cast_unsigned(), usage.ru_majflt.cast_unsigned())
 }
+
+/// Time that the hypervisor gave to others since the machine began, summed over its CPUs, in ns. `None` where the kernel does
+/// not tell. To the accuracy of the kernel's ticks, 10 ms.
+pub(crate) fn stolen_ns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    // SAFETY: takes a number, returns one.
+    let ticks_per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    Some(stolen_ticks(&text)?.saturating_mul(1_000_000_000u64.checked_div(ticks_per_second)?))
+}
+
+/// The eighth figure of the line of all CPUs.
+fn stolen_ticks(text: &str) -> Option<u64> {
+    let mut fields = text.lines().next()?.split_ascii_whitespace();
+    if fields.next()? != "cpu" {
+        return None;
+    }
+    fields.nth(7)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stolen_ticks;
+
+    #[test]
+    fn stolen_time_is_the_eighth_figure() {
+        assert_eq!(stolen_ticks("cpu  1 2 3 4 5 6 7 88 9 10\ncpu0 1 2 3\n"), Some(88));
+        assert_eq!(stolen_ticks("cpu  1 2 3 4\n"), None);
+        assert_eq!(stolen_ticks("intr 1 2 3 4 5 6 7 8 9\n"), None);
+        assert_eq!(stolen_ticks(""), None);
+    }
+}

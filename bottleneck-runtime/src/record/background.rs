@@ -22,6 +22,10 @@ const PERIOD_NS: u64 = 100_000_000;
 const FIRST_PERIOD_NS: u64 = 1_000_000;
 /// With very many threads the accounts take longer: they come so rarely then that they need no more than this share.
 const SHARE_OF_ACCOUNTS: u64 = 1000;
+/// How often it is looked at what was taken from the process, and the share of CPU time that the looks may need: the file
+/// with the steal time is long on a machine of many CPUs.
+const CONDITIONS_NS: u64 = 1_000_000_000;
+const SHARE_OF_CONDITIONS: u64 = 2000;
 /// Anchors in the table. Each comes 1/64 of the run so far after the one before, so they suffice for any run.
 const ANCHORS: usize = 1024;
 
@@ -55,6 +59,7 @@ struct Rounds {
     snapshot_due_ns: u64,
     accounts_due_ns: u64,
     accounts_period_ns: u64,
+    conditions_due_ns: u64,
     /// Own CPU time when it was last looked at, and the part of it that snapshots took.
     seen_cpu_ns: u64,
     snapshots_cpu_ns: u64,
@@ -67,6 +72,8 @@ impl Rounds {
         if let Some(sampler) = &mut sampler {
             sampler.take(WakeUp { asked_ns: now_ns, now_ns });
         }
+        session.watch_conditions();
+        session.make_samples();
         measure_span_cost(session);
         let mut rounds = Self {
             session,
@@ -76,6 +83,7 @@ impl Rounds {
             snapshot_due_ns: now_ns,
             accounts_due_ns: now_ns + FIRST_PERIOD_NS,
             accounts_period_ns: FIRST_PERIOD_NS,
+            conditions_due_ns: now_ns + CONDITIONS_NS,
             seen_cpu_ns: 0,
             snapshots_cpu_ns: 0,
         };
@@ -139,6 +147,12 @@ impl Rounds {
         let longest_ns = PERIOD_NS.max(cost_ns * SHARE_OF_ACCOUNTS);
         self.accounts_period_ns = (2 * self.accounts_period_ns).min(longest_ns);
         self.accounts_due_ns = ns + self.accounts_period_ns;
+        if self.conditions_due_ns <= ns {
+            self.session.note_conditions();
+            let cost_ns = self.cost_ns();
+            self.governor.note_rest(cost_ns);
+            self.conditions_due_ns = ns + CONDITIONS_NS.max(cost_ns * SHARE_OF_CONDITIONS);
+        }
     }
 }
 

@@ -217,7 +217,7 @@ impl Recorder {
     }
 
     /// The reference of a node of this session.
-    fn reference(&self, node: &Node) -> u32 {
+    pub(super) fn reference(&self, node: &Node) -> u32 {
         let offset = core::ptr::from_ref(node) as usize - self.session.arena.base() as usize;
         (offset / GRANULE) as u32
     }

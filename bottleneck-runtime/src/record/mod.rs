@@ -11,11 +11,13 @@
 
 pub(crate) mod arena;
 pub(crate) mod background;
+mod conditions;
 pub(crate) mod find;
 mod governor;
 pub(crate) mod off_cpu;
 pub(crate) mod process;
 pub(crate) mod recorder;
+mod sample_table;
 pub(crate) mod session;
 mod snapshot;
 mod snapshot_table;

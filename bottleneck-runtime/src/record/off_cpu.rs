@@ -11,7 +11,7 @@ use super::recorder::{Recorder, SwitchSource, add};
 use super::thread;
 use crate::format::{Node, node};
 use crate::os;
-use crate::os::ring::{Ring, Switch};
+use crate::os::ring::{Record, Ring};
 
 /// What accounting of one thread goes on from; behind the recorder's lock.
 #[derive(Debug, Default)]
@@ -95,11 +95,11 @@ impl Drain {
         };
         let mut standing = self.looked.standing;
         let until = ring.read_from(self.looked.until, |record| match record {
-            Switch::Out { at_ns, preempted } => {
+            Record::Out { at_ns, preempted } => {
                 standing = Standing::OffCpu(Off { since_ns: at_ns, preempted });
             }
-            Switch::In { .. } => standing = Standing::OnCpu,
-            Switch::Lost { .. } => standing = Standing::Unknown,
+            Record::In { .. } | Record::Sample { .. } => standing = Standing::OnCpu,
+            Record::Lost { .. } => standing = Standing::Unknown,
         });
         self.looked = Looked { until, standing };
         (standing, until)
@@ -192,10 +192,10 @@ impl Recorder {
             // The head was read before this: the node is the one that was innermost when the records were written.
             let node = self.current();
             match record {
-                Switch::Out { at_ns, preempted } => {
+                Record::Out { at_ns, preempted } => {
                     drain.off = Some(Off { since_ns: at_ns, preempted });
                 }
-                Switch::In { at_ns } => {
+                Record::In { at_ns } => {
                     if let Some(off) = drain.off.take() {
                         let bounds = *bounds.get_or_insert_with(|| self.bounds(node, end));
                         drain.known_off_ns += at_ns.saturating_sub(off.since_ns);
@@ -205,7 +205,11 @@ impl Recorder {
                         self.attribute(node, off, at_ns, bounds);
                     }
                 }
-                Switch::Lost { count } => {
+                // No switch: what is off the CPU stays as it is.
+                Record::Sample { address } => {
+                    self.session.count_sample(self.reference(node), address);
+                }
+                Record::Lost { count } => {
                     drain.lost += count;
                     drain.off = None;
                 }
@@ -320,6 +324,7 @@ impl Recorder {
     pub(super) fn take_ring(&'static self, ring: Ring, tid: u32) {
         self.set_switch_source(SwitchSource::Ring(ring.head()));
         self.session.watch(ring.fd(), self);
+        self.session.note_samples(ring.has_samples());
         let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
         *drain = Drain::of_this_thread(Some(ring), tid);
     }

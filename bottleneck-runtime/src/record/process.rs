@@ -102,6 +102,7 @@ extern "C" fn at_exit() {
     // SAFETY: as in `session`.
     if let Some(session) = unsafe { SESSION.load(Ordering::Relaxed).as_ref() } {
         thread::account_now();
+        session.note_conditions();
         let (_, ns) = session.anchor();
         session.arena.header().end_ns.store(ns, Ordering::Relaxed);
     }

@@ -1,16 +1,18 @@
 //! One recorded process: its file, its threads, its clock.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::arena::{Arena, FIRST_BYTES, RESERVED_BYTES};
+use super::conditions;
 use super::recorder::Recorder;
+use super::sample_table::SampleTable;
 use super::thread::NameClass;
 use crate::clock::{ClockKind, counter};
 use crate::format::{ChunkKind, ENDIAN, HEADER_BYTES, MAGIC, MAJOR, MINOR};
 use crate::key::{FNV_BASIS, fnv};
-use crate::os::{self, Errno, map::FileMap};
+use crate::os::{self, Errno, map::FileMap, ring::SAMPLE_PERIOD_NS};
 use crate::site::Site;
 
 /// Spans that last longer than this on average may read the thread's CPU clock, where there are no switch records.
@@ -35,6 +37,12 @@ pub(crate) struct Session {
     keys: Mutex<Vec<u64>>,
     /// The same, to be looked at without the lock: a key is at the place that its hash chooses, or was pushed out.
     pub(super) seen_keys: [AtomicU64; SEEN_KEYS],
+    /// What is taken from the process; made by the background thread.
+    conditions: Mutex<Option<conditions::Watch>>,
+    /// Where samples are counted; made by the background thread.
+    samples: OnceLock<SampleTable>,
+    /// Whether a thread is sampled, and whether one is not: then it was said so in the file.
+    has_samples: [AtomicBool; 2],
     /// What wakes the background thread; -1 where it could not be had.
     pub(super) wakeups: i32,
 }
@@ -65,6 +73,9 @@ impl Session {
             idle: Mutex::default(),
             keys: Mutex::default(),
             seen_keys: [const { AtomicU64::new(0) }; SEEN_KEYS],
+            conditions: Mutex::default(),
+            samples: OnceLock::new(),
+            has_samples: [const { AtomicBool::new(false) }; 2],
             wakeups: os::wakeup::new(),
         };
         session.write_header(pid, start, latest);
@@ -134,6 +145,54 @@ impl Session {
         let text =
             format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
         self.arena.text_chunk(ChunkKind::Capability, text.len(), |put| put(text.as_bytes()));
+    }
+
+    /// Begins to watch what is taken from the process.
+    pub(super) fn watch_conditions(&self) {
+        let watch = conditions::Watch::new(&self.arena);
+        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner) = watch;
+    }
+
+    /// Notes what was taken so far, unless another thread is at it.
+    pub(super) fn note_conditions(&self) {
+        if let Ok(conditions) = self.conditions.try_lock()
+            && let Some(watch) = &*conditions
+        {
+            watch.look();
+        }
+    }
+
+    /// Makes the table of samples.
+    pub(super) fn make_samples(&self) {
+        if let Some(table) = SampleTable::new(&self.arena) {
+            let table = self.samples.get_or_init(|| table);
+            // SeqCst: pairs with the fence in `note_samples`; one of the two sees what the other did.
+            fence(Ordering::SeqCst);
+            if self.has_samples[1].load(Ordering::Relaxed) {
+                table.note_period(SAMPLE_PERIOD_NS);
+            }
+        }
+    }
+
+    /// Counts a sample of a thread. What comes before there is a table was taken in the first moments of the process.
+    pub(super) fn count_sample(&self, node: u32, address: u64) {
+        if let Some(table) = self.samples.get() {
+            table.count(node, address);
+        }
+    }
+
+    /// A thread begins that is sampled, or is not. Written into the file once each.
+    pub(super) fn note_samples(&self, are_taken: bool) {
+        if self.has_samples[usize::from(are_taken)].swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // SeqCst: see `make_samples`.
+        fence(Ordering::SeqCst);
+        if let Some(table) = self.samples.get().filter(|_| are_taken) {
+            table.note_period(SAMPLE_PERIOD_NS);
+        }
+        let problem = (!are_taken).then_some("the kernel does not sample by the clock of the CPU");
+        self.note_capability("samples", problem);
     }
 
     /// Writes the newest anchor into the header.

@@ -5,7 +5,6 @@ use std::sync::{MutexGuard, TryLockError};
 
 use super::off_cpu::{Drain, Standing};
 use super::recorder::Recorder;
-use crate::format::GRANULE;
 
 /// A look at a thread.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +37,9 @@ impl Recorder {
     }
 
     /// Reference of the innermost open node; 0 where none is open.
-    #[expect(clippy::cast_possible_truncation, reason = "references are 32 bits by the layout")]
     pub(super) fn open_node(&self) -> u32 {
         let node = self.current();
-        if node.depth.load(Relaxed) == 0 {
-            return 0;
-        }
-        let offset = (core::ptr::from_ref(node) as usize).wrapping_sub(self.first_byte() as usize);
-        (offset / GRANULE) as u32
+        if node.depth.load(Relaxed) == 0 { 0 } else { self.reference(node) }
     }
 
     /// `None` if the thread itself is accounting now.

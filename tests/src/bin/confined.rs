@@ -5,15 +5,17 @@
 //! - `file-size BYTES`: files cannot grow beyond (`RLIMIT_FSIZE`).
 //! - `disk FOLDER=BYTES`: the folder is a file system of that size, for this program and its children only.
 //! - `read-only FOLDER`: the same of 1 MiB, to which nobody can write.
+//! - `cpu PERCENT`: of one CPU, by a control group of its own, which stays until it is empty and somebody removes it.
 //! - `user ID`: as this user and group, without the rights of the administrator.
 #![expect(clippy::print_stderr, reason = "tells the test what is missing")]
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use bottleneck_tests::NOT_ALLOWED_HERE;
+use bottleneck_tests::{GROUP_PREFIX, NOT_ALLOWED_HERE};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
             mount_disk(folder, &format!("size={bytes}"), 0)
         }
         "read-only" => mount_disk(&value, "size=1m", libc::MS_RDONLY),
+        "cpu" => limit_cpu(value.parse().expect("a number of percent")),
         "user" => become_user(value.parse().expect("the number of a user")),
         other => panic!("no restriction {other:?}"),
     };
@@ -93,6 +96,23 @@ fn mount(
         let (source, target, kind) = (source.as_ptr(), target.as_ptr(), kind.as_ptr());
         libc::mount(source, target, kind, flags, options.as_ptr().cast())
     })
+}
+
+/// Moves this process into a new group, of whichever version governs CPU time here.
+fn limit_cpu(percent: u32) -> io::Result<()> {
+    let id = std::process::id();
+    let quota = percent * 1000;
+    let first = Path::new("/sys/fs/cgroup/cpu");
+    let mount = if first.exists() { first } else { Path::new("/sys/fs/cgroup") };
+    let group = mount.join(format!("{GROUP_PREFIX}{id}"));
+    std::fs::create_dir(&group)?;
+    if mount == first {
+        std::fs::write(group.join("cpu.cfs_period_us"), "100000")?;
+        std::fs::write(group.join("cpu.cfs_quota_us"), quota.to_string())?;
+    } else {
+        std::fs::write(group.join("cpu.max"), format!("{quota} 100000"))?;
+    }
+    std::fs::write(group.join("cgroup.procs"), id.to_string())
 }
 
 fn become_user(id: u32) -> io::Result<()> {

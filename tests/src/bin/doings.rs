@@ -5,11 +5,14 @@
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bottleneck_runtime::span;
+use bottleneck_runtime::{bottleneck, span};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +24,10 @@ fn main() {
         "blocked" => many(count(), false),
         "bare-busy" => many_bare(count(), true),
         "bare-blocked" => many_bare(count(), false),
+        "spin" => spin(),
+        "requests" => requests(),
+        "closes" => closes(),
+        "hidden" => hidden(),
         "flip" => flip(),
         "short-lived" => short_lived(count()),
         other => panic!("does not do {other:?}"),
@@ -136,6 +143,113 @@ fn wait() {
     let mut is_over = IS_OVER.0.lock().unwrap();
     while !*is_over {
         is_over = IS_OVER.1.wait(is_over).unwrap();
+    }
+}
+
+/// Waits in a loop with a hint for half a second, then computes for as long, in a span each.
+fn spin() {
+    let half = Duration::from_millis(500);
+    {
+        let _span = span!("spin_wait");
+        let end = Instant::now() + half;
+        while Instant::now() < end {
+            for _ in 0..100 {
+                // Several at once: in a build without optimization the loop itself would take most of the time.
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+                std::hint::spin_loop();
+            }
+        }
+    }
+    let _span = span!("arithmetic");
+    compute_until(Instant::now() + half);
+}
+
+/// What a future of `requests` waits for.
+static MAY_GO_ON: AtomicBool = AtomicBool::new(false);
+
+#[bottleneck(request)]
+async fn request() {
+    std::future::poll_fn(|_| {
+        if MAY_GO_ON.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[bottleneck]
+async fn no_request() {
+    request().await;
+}
+
+/// Four requests at once, one of which is given up; for 300 ms none, all, three, and none.
+fn requests() {
+    drop(span!("first"));
+    let nap = || thread::sleep(Duration::from_millis(300));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut futures: Vec<Pin<Box<dyn Future<Output = ()>>>> =
+        vec![Box::pin(request()), Box::pin(request()), Box::pin(no_request()), Box::pin(request())];
+    nap();
+    for future in &mut futures {
+        assert!(future.as_mut().poll(&mut context).is_pending());
+    }
+    nap();
+    drop(futures.pop());
+    nap();
+    MAY_GO_ON.store(true, Ordering::Relaxed);
+    for future in &mut futures {
+        assert!(future.as_mut().poll(&mut context).is_ready());
+    }
+    nap();
+}
+
+/// Closes every descriptor that it did not open, as a daemon does, and opens its own under their numbers.
+fn closes() {
+    let _main = span!("main_span");
+    let (to_waiter, waiter) = mpsc::channel::<()>();
+    let idle = start("idle", move || {
+        let _span = span!("idle");
+        waiter.recv().unwrap_err();
+    });
+    let bare = start("bare", || drop(IS_OVER.1.wait_while(IS_OVER.0.lock().unwrap(), |it| !*it)));
+    thread::sleep(Duration::from_millis(300));
+    for fd in 3..1000 {
+        // SAFETY: closes what this program does not use itself; what the recorder does about it is the question.
+        unsafe { libc::close(fd) };
+    }
+    let mut pipes: Vec<_> = (0..100).map(|_| std::io::pipe().unwrap()).collect();
+    thread::sleep(Duration::from_millis(700));
+    for (reader, writer) in &mut pipes {
+        writer.write_all(b"ours").unwrap();
+        let mut read = [0; 4];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"ours");
+    }
+    *IS_OVER.0.lock().unwrap() = true;
+    IS_OVER.1.notify_all();
+    drop(to_waiter);
+    bare.join().unwrap();
+    idle.join().unwrap();
+}
+
+/// Hides what it waits for from everybody, itself included, then waits.
+fn hidden() {
+    // SAFETY: concerns this process alone.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    let _main = span!("main_span");
+    let end = Instant::now() + Duration::from_millis(700);
+    let threads = [
+        start("sleeper", move || {
+            let _span = span!("nap");
+            thread::sleep(end.saturating_duration_since(Instant::now()));
+        }),
+        start("bare-busy", move || compute_until(end)),
+        start("bare-idle", move || {
+            thread::sleep(end.saturating_duration_since(Instant::now()));
+        }),
+    ];
+    for thread in threads {
+        thread.join().unwrap();
     }
 }
 
