@@ -82,7 +82,10 @@ pub(super) static RULES: &[Rule] = &[
     Rule { name: "idle", when: |s, at| is_idle(s, at), blame: |_, _, _| () },
     Rule {
         name: "spinning beside work",
-        when: |s, _| s.spinning() >= HALF && s.ready() < HALF,
+        // With a CPU for each, who is ready waits for another program, or for its turn.
+        when: |s, at| {
+            s.spinning() >= HALF && (s.ready() < HALF || s.actors.len() as f64 <= at.roles.cpus)
+        },
         blame: spinning,
     },
     Rule {
