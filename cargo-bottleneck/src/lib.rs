@@ -10,6 +10,7 @@ pub mod analysis;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
+pub mod descendants;
 pub mod error;
 pub mod exit_code;
 pub mod kind;
@@ -42,6 +43,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
         Command::Run(options) => commands::run::run(options, status),
         Command::Report(options) => commands::report::report(options, status),
         Command::Doctor(options) => commands::doctor::doctor(*options, status),
+        Command::Clean(options) => commands::clean::clean(options, status),
+        Command::Completions(script) => commands::completions::print(script),
     };
     std::process::ExitCode::from(result.unwrap_or_else(|error| {
         status.error(&error);

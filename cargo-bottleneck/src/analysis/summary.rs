@@ -46,6 +46,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         in_flight_ns: analysis.in_flight.wall_ns,
         idle_ns: analysis.in_flight.idle_ns,
         cut: profile.is_cut,
+        stopped_after_ns: None,
         pid: profile.pid,
         samples: Samples::default(),
         on_cpu_source: on_cpu_source(profile).to_owned(),

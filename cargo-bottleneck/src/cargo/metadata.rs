@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
@@ -120,11 +120,10 @@ pub fn packages_of_spec<'a>(
     Ok(found)
 }
 
-/// The target directory of the package or workspace around the current folder, if there is one. Says nothing if not.
-pub fn target_directory_here(cargo: &Cargo<'_>) -> Option<PathBuf> {
+/// The package or workspace around the current folder, if there is one. Says nothing if not.
+pub fn here(cargo: &Cargo<'_>) -> Option<Metadata> {
     let output = cargo.command("metadata", &args_of(cargo, &["--no-deps"])).output().ok()?;
-    let metadata = MetadataCommand::parse(String::from_utf8(output.stdout).ok()?.trim()).ok()?;
-    Some(metadata.target_directory.into_std_path_buf())
+    MetadataCommand::parse(String::from_utf8(output.stdout).ok()?.trim()).ok()
 }
 
 fn ask(

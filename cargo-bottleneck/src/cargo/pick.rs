@@ -45,6 +45,19 @@ impl RunKind {
     }
 }
 
+/// The package that has this target, if exactly one does.
+pub fn owner<'a>(
+    packages: &[&'a Package],
+    kind: RunKind,
+    name: Option<&str>,
+) -> Option<&'a Package> {
+    let (kind, name) = (kind.target_kind(), name?);
+    let mut owners = packages.iter().filter(|package| {
+        package.targets.iter().any(|target| target.kind.contains(&kind) && target.name == name)
+    });
+    owners.next().filter(|_| owners.next().is_none()).copied()
+}
+
 /// The binary that `cargo run` takes when the user names no target.
 ///
 /// # Errors

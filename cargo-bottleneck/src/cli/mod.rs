@@ -1,7 +1,9 @@
 //! The command line: words to options. No file is read and no process is started here.
 
 mod cargo_flags;
+mod clean;
 mod color;
+mod completions;
 mod doctor;
 mod output;
 mod report;
@@ -12,6 +14,7 @@ use std::ffi::OsString;
 use clap::builder::styling::Styles;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::commands::clean::CleanOptions;
 use crate::commands::doctor::DoctorOptions;
 use crate::commands::report::ReportOptions;
 use crate::commands::run::RunOptions;
@@ -35,6 +38,10 @@ pub enum Command {
     Report(ReportOptions),
     /// Examine the machine.
     Doctor(DoctorOptions),
+    /// Remove earlier runs.
+    Clean(CleanOptions),
+    /// Print a script for a shell.
+    Completions(String),
 }
 
 /// Cargo's own colors.
@@ -72,6 +79,8 @@ enum Subcommands {
     Run(Box<run::Run>),
     Report(report::Report),
     Doctor(doctor::Doctor),
+    Clean(clean::Clean),
+    Completions(completions::Completions),
 }
 
 /// Reads the arguments, the first being the name of the program.
@@ -96,11 +105,15 @@ impl Subcommands {
             Self::Run(run) => run.verbosity(),
             Self::Report(report) => report.terminal.verbosity(),
             Self::Doctor(doctor) => doctor.terminal.verbosity(),
+            Self::Clean(clean) => clean.terminal.verbosity(),
+            Self::Completions(_) => Verbosity::default(),
         };
         let command = match self {
             Self::Run(run) => Command::Run(Box::new(run.resolve()?)),
             Self::Report(report) => Command::Report(report.resolve()),
             Self::Doctor(doctor) => Command::Doctor(doctor.resolve()),
+            Self::Clean(clean) => Command::Clean(clean.resolve()),
+            Self::Completions(completions) => Command::Completions(completions.script()),
         };
         Ok(Invocation { command, verbosity })
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::error::ErrorKind;
 
 use crate::cli::cargo_flags::CargoFlags;
-use crate::cli::output::{ReportFlags, TerminalFlags, When};
+use crate::cli::output::{RecordingFlags, ReportFlags, TerminalFlags, When};
 use crate::commands::run::{ProgramChoice, RunOptions};
 use crate::status::Verbosity;
 
@@ -14,7 +14,10 @@ use crate::status::Verbosity;
 #[derive(Debug, Args)]
 #[command(
     // Positionals come before flattened flags: they would land under the heading of the last one.
-    after_help = "To pass `--help` to the program, use `-- --help`."
+    after_help = "To pass `--help` to the program, use `-- --help`.\n\n\
+        Defaults for --format, --output, --open, --message-format, --duration and --profile: variables such as \
+        BOTTLENECK_DURATION, else keys such as `duration` in [package.metadata.bottleneck] of Cargo.toml, else those in \
+        [workspace.metadata.bottleneck]."
 )]
 pub(super) struct Run {
     /// Arguments for the program to run
@@ -24,6 +27,9 @@ pub(super) struct Run {
     /// Run a program that is already built: --exec -- PROGRAM ARGS
     #[arg(long, requires = "args", help_heading = "Target Selection")]
     exec: bool,
+
+    #[command(flatten)]
+    recording: RecordingFlags,
 
     #[command(flatten)]
     report: ReportFlags,
@@ -41,9 +47,7 @@ impl Run {
     }
 
     pub(super) fn resolve(mut self) -> Result<RunOptions, clap::Error> {
-        let destination = self.report.destination();
-        let report = self.report.options();
-        let presentation = self.report.presentation();
+        let settings = self.recording.settings(&self.report);
         let program = if self.exec {
             if let Some(flag) = self.cargo.first_that_builds() {
                 let text = format!(
@@ -62,6 +66,6 @@ impl Run {
             terminal.extend((1..self.terminal.verbose).map(|_| OsString::from("--verbose")));
             ProgramChoice::Built(self.cargo.resolve(self.terminal.color.map(When::name), terminal))
         };
-        Ok(RunOptions { program, args: self.args, destination, report, presentation })
+        Ok(RunOptions { program, args: self.args, settings })
     }
 }

@@ -8,6 +8,7 @@ use crate::cargo::pick::RunKind;
 use crate::commands::pipeline::Format;
 use crate::commands::present::{Destination, MessageFormat};
 use crate::commands::run::ProgramChoice;
+use crate::commands::settings::Settings;
 use crate::commands::target::{BuildOptions, Profile};
 
 fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
@@ -103,30 +104,60 @@ fn a_prebuilt_program_takes_no_flags_of_a_build() {
 
 #[test]
 fn an_output_with_an_extension_is_a_file() {
-    let run = run_of("x run -o out/flame.svg --format json");
-    assert_eq!(run.destination, Destination::File(PathBuf::from("out/flame.svg"), Format::Svg));
-    assert_eq!(run.report.formats, [Format::Svg, Format::Json]);
-    assert_eq!(run_of("x run -o out").destination, Destination::Directory(PathBuf::from("out")));
-    assert_eq!(run_of("x run").destination, Destination::Usual);
+    let settings = run_of("x run -o out/flame.svg --format json").settings;
+    let file = Destination::File(PathBuf::from("out/flame.svg"), Format::Svg);
+    assert_eq!(settings.destination(), file);
+    assert_eq!(settings.report().formats, [Format::Svg, Format::Json]);
+    let folder = Destination::Directory(PathBuf::from("out"));
+    assert_eq!(run_of("x run -o out").settings.destination(), folder);
+    assert_eq!(run_of("x run").settings.destination(), Destination::Usual);
 }
 
 #[test]
 fn formats_are_listed_once_and_in_order() {
-    assert_eq!(run_of("x run").report.formats, [Format::Svg, Format::Json]);
-    assert_eq!(
-        run_of("x run --format folded,svg,folded").report.formats,
-        [Format::Svg, Format::Folded]
-    );
+    let formats = |line: &str| run_of(line).settings.report().formats;
+    assert_eq!(formats("x run"), [Format::Svg, Format::Json]);
+    assert_eq!(formats("x run --format folded,svg,folded"), [Format::Svg, Format::Folded]);
     parse_line("x run --format html").unwrap_err();
 }
 
 #[test]
 fn message_formats() {
-    assert_eq!(
-        run_of("x run --message-format json").presentation.message_format,
-        MessageFormat::Json
-    );
-    assert_eq!(run_of("x run").presentation.message_format, MessageFormat::Human);
+    let format = |line: &str| run_of(line).settings.presentation().message_format;
+    assert_eq!(format("x run --message-format json"), MessageFormat::Json);
+    assert_eq!(format("x run"), MessageFormat::Human);
+}
+
+#[test]
+fn what_no_flag_says_is_left_to_variables_and_manifests() {
+    assert_eq!(run_of("x run").settings, Settings::default());
+    let open = |line: &str| run_of(line).settings.open;
+    assert_eq!([open("x run --open"), open("x run --open=false")], [Some(true), Some(false)]);
+    // Not taken for the value of `--open`.
+    assert_eq!(run_of("x run --open a").args, words("a"));
+}
+
+#[test]
+fn a_duration_is_a_time() {
+    let run = run_of("x run --duration 1.5m -- --duration 7");
+    assert_eq!(run.settings.duration, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(run.args, words("--duration 7"));
+    let error = parse_line("x run --duration soon").unwrap_err().to_string();
+    assert!(error.contains("`soon` is no unit of time; write 500ms, 30s"), "{error}");
+}
+
+#[test]
+fn clean_takes_what_decides_where_the_target_directory_is() {
+    let line = "x clean --build --dry-run --keep 3 --target-dir t --manifest-path p/Cargo.toml";
+    let expected = CleanOptions {
+        build: true,
+        dry_run: true,
+        keep: 3,
+        target_directory: Some("t".into()),
+        manifest: Some("p/Cargo.toml".into()),
+    };
+    assert_eq!(parse_line(line).unwrap().command, Command::Clean(expected));
+    parse_line("x clean --keep -1").unwrap_err();
 }
 
 #[test]
@@ -155,4 +186,6 @@ fn help() {
     insta::assert_snapshot!("help_run", help_of("x run --help"));
     insta::assert_snapshot!("help_report", help_of("x report --help"));
     insta::assert_snapshot!("help_doctor", help_of("x doctor --help"));
+    insta::assert_snapshot!("help_clean", help_of("x clean --help"));
+    insta::assert_snapshot!("help_completions", help_of("x completions --help"));
 }

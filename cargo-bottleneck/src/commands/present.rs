@@ -1,7 +1,7 @@
 //! What the user sees of a finished report: the verdict, the paths, one line of JSON for a program.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -44,10 +44,22 @@ pub enum MessageFormat {
     Json,
 }
 
+impl MessageFormat {
+    /// The one that is written so on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "human" => Some(Self::Human),
+            "short" => Some(Self::Short),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
 /// Shows the report and puts it where the user wants it.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If the file that the user names cannot be written; the verdict is shown nevertheless.
 pub fn present(
     source: &Source,
     facts: Option<&RunFacts>,
@@ -57,15 +69,14 @@ pub fn present(
     status: Status,
 ) -> Result<(), Error> {
     let mut files = outputs.files.clone();
+    let mut placed = Ok(());
     if let Destination::File(path, format) = destination
         && let Some((_, file)) = files.iter_mut().find(|(of, _)| of == format)
     {
-        let bytes = std::fs::read(&*file).map_err(|error| {
-            Error::new(ExitCode::CannotWrite, format!("cannot read `{}`", file.display()))
-                .why(error)
-        })?;
-        write_atomically(path, &bytes)?;
-        file.clone_from(path);
+        placed = copy(file, path);
+        if placed.is_ok() {
+            file.clone_from(path);
+        }
     }
     for warning in &outputs.warnings {
         status.warning(warning);
@@ -95,7 +106,17 @@ pub fn present(
     if presentation.open {
         open::open(&files, status);
     }
-    Ok(())
+    placed
+}
+
+/// Puts a file of the report where the user wants it.
+fn copy(file: &Path, path: &Path) -> Result<(), Error> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", path.display()))
+            .why(format!("`{}` cannot be read: {error}", file.display()))
+            .fix("make the report again: cargo bottleneck report")
+    })?;
+    write_atomically(path, &bytes)
 }
 
 /// The one line of `--message-format json`. Readers ignore keys that they do not know.
@@ -124,7 +145,7 @@ fn json_line(
 }
 
 /// A path as short as it can be said from here.
-fn shown(path: &std::path::Path) -> &std::path::Path {
+fn shown(path: &Path) -> &Path {
     let current = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(current).unwrap_or(path)
 }

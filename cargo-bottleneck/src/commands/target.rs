@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{Artifact, ArtifactDebuginfo, Package};
+use cargo_metadata::{Artifact, ArtifactDebuginfo, Metadata, Package};
 
 use crate::cargo::Cargo;
 use crate::cargo::build::{Build, build};
@@ -15,13 +15,14 @@ use crate::cargo::manifest;
 use crate::cargo::metadata::{self, Workspace};
 use crate::cargo::pick::{self, RunKind};
 use crate::cargo::toolchain::{Toolchain, cargo_program};
+use crate::commands::settings::{self, Settings, Table};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::launch::Launch;
 use crate::status::Status;
 
 /// Name of the profile that is used unless the user asks for another.
-const PROFILE: &str = "bottleneck";
+pub const PROFILE: &str = "bottleneck";
 
 /// What to build, as the user said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,18 @@ pub enum Profile {
     Named(String),
 }
 
+impl Profile {
+    /// The one of this name.
+    pub fn named(name: &str) -> Self {
+        match name {
+            PROFILE => Self::Bottleneck,
+            "release" => Self::Release,
+            "dev" => Self::Dev,
+            _ => Self::Named(name.to_owned()),
+        }
+    }
+}
+
 /// A program that is ready to be started.
 #[derive(Debug)]
 pub struct Runnable {
@@ -67,6 +80,8 @@ pub struct Runnable {
     pub launch: Launch,
     /// Where cargo puts what it builds.
     pub target_directory: PathBuf,
+    /// What is set for its recording and its report, wherever that is.
+    pub settings: Settings,
     /// Whether the build has line numbers, if this command built it.
     pub has_line_numbers: Option<bool>,
     /// Whether the build was optimized, if this command built it.
@@ -80,6 +95,7 @@ pub struct Runnable {
 pub fn built(
     options: &BuildOptions,
     args: &[OsString],
+    settings: &Settings,
     inherited: &Inherited,
     status: Status,
 ) -> Result<Runnable, Error> {
@@ -95,6 +111,10 @@ pub fn built(
         [(kind, name)] => (*kind, name.as_deref()),
         [..] => return Err(pick::several()),
     };
+    let tables = tables_of(&workspace.metadata, pick::owner(&packages, kind, name));
+    let settings = settings::layered(&with_profile(settings, options), inherited, &tables, status)?;
+    let options =
+        &BuildOptions { profile: settings.profile.clone().unwrap_or_default(), ..options.clone() };
     let flags = build_flags(options, &config, &workspace, kind, name, status);
     let build = build(&cargo, &flags)?;
     let artifact = pick::executable(&build, &packages, kind, name)?;
@@ -112,21 +132,28 @@ pub fn built(
         name: artifact.target.name.clone(),
         launch,
         target_directory: workspace.metadata.target_directory.clone().into_std_path_buf(),
+        settings,
         has_line_numbers: Some(has_line_numbers(artifact)),
         is_optimized: Some(artifact.profile.opt_level != "0"),
     })
 }
 
 /// A program that is there already.
+///
+/// # Errors
+/// If a setting makes no sense.
 pub fn prebuilt(
     program: &OsString,
     args: &[OsString],
+    settings: &Settings,
     inherited: &Inherited,
     status: Status,
-) -> Runnable {
+) -> Result<Runnable, Error> {
     let cargo = Cargo { program: cargo_program(inherited), common: Vec::new(), inherited, status };
     let name = Path::new(program).file_stem().unwrap_or(program);
-    Runnable {
+    let here = metadata::here(&cargo);
+    let tables = here.as_ref().map(|metadata| tables_of(metadata, metadata.root_package()));
+    Ok(Runnable {
         name: name.to_string_lossy().into_owned(),
         launch: Launch {
             program: program.clone(),
@@ -134,11 +161,33 @@ pub fn prebuilt(
             directory: None,
             environment: inherited.for_foreign_program().into_iter().collect(),
         },
-        target_directory: metadata::target_directory_here(&cargo)
-            .unwrap_or_else(|| "target".into()),
+        settings: settings::layered(settings, inherited, &tables.unwrap_or_default(), status)?,
+        target_directory: here
+            .map_or_else(|| "target".into(), |it| it.target_directory.into_std_path_buf()),
         has_line_numbers: None,
         is_optimized: None,
-    }
+    })
+}
+
+/// What the flags say, that about the profile included.
+fn with_profile(flags: &Settings, options: &BuildOptions) -> Settings {
+    let is_chosen = options.profile != Profile::default();
+    Settings { profile: is_chosen.then(|| options.profile.clone()), ..flags.clone() }
+}
+
+/// The tables that hold settings, the nearer one first.
+fn tables_of<'a>(metadata: &'a Metadata, package: Option<&'a Package>) -> Vec<Table<'a>> {
+    let of_package = package.map(|package| Table {
+        owner: "package",
+        metadata: &package.metadata,
+        manifest: package.manifest_path.clone().into_std_path_buf(),
+    });
+    let of_workspace = Table {
+        owner: "workspace",
+        metadata: &metadata.workspace_metadata,
+        manifest: metadata.workspace_root.join("Cargo.toml").into_std_path_buf(),
+    };
+    of_package.into_iter().chain([of_workspace]).collect()
 }
 
 fn workspace_with(cargo: &Cargo<'_>, options: &BuildOptions) -> Result<Workspace, Error> {

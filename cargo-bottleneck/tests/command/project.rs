@@ -47,6 +47,12 @@ fn main() {
         Some("wait") => wait(),
         Some("leave") => { unsafe { signal(2, leave as *const () as usize) }; wait() }
         Some("ignore") => { unsafe { signal(2, 1) }; wait() }
+        // A worker that ignores Ctrl-C as its parent does, which only ends after it.
+        Some("parent") => {
+            unsafe { signal(2, 1) };
+            let worker = std::process::Command::new(&args[0]).arg("ignore").status();
+            println!("worker {worker:?}");
+        }
         _ => {
             let mut variables: Vec<_> = std::env::vars().collect();
             variables.sort();
@@ -102,6 +108,14 @@ impl Project {
             .current_dir(self.path().join(folder))
             .arg("bottleneck")
             .args(args);
+        command
+    }
+
+    /// A script for bash, which finds the words of `cargo bottleneck ARGS` in `$@`.
+    pub(crate) fn in_shell(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = clean("bash");
+        command.env("CARGO", cargo()).current_dir(self.path()).args(["-c", script, "bash"]);
+        command.arg(env!("CARGO_BIN_EXE_cargo-bottleneck")).arg("bottleneck").args(args);
         command
     }
 
