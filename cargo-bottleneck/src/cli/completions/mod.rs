@@ -62,8 +62,8 @@ impl ShellName {
     /// What hands the words behind `cargo bottleneck` to the completion of `cargo-bottleneck`.
     fn bridge(self) -> &'static str {
         match self {
-            Self::Bash => include_str!("completions/bridge.bash"),
-            Self::Fish => include_str!("completions/bridge.fish"),
+            Self::Bash => include_str!("bridge.bash"),
+            Self::Fish => include_str!("bridge.fish"),
             // Cargo's own script for zsh calls `_cargo-NAME` for a subcommand that it does not know; the other two have
             // no way to ask another completion.
             Self::Zsh | Self::Elvish | Self::Powershell => "",
