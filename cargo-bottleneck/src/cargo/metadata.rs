@@ -107,6 +107,11 @@ pub fn packages_of_spec<'a>(
     args.push(spec.into());
     let output =
         cargo.command("pkgid", &args).output().map_err(|error| cargo.cannot_start(&error))?;
+    if !output.status.success() && spec.contains('/') {
+        // What is no address at all is explained there.
+        eprint_raw(&output.stderr);
+        return Err(Error::already_shown(ExitCode::BuildFailed));
+    }
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let found: Vec<&Package> =
         metadata.packages.iter().filter(|package| package.id.repr == id).collect();

@@ -1,16 +1,22 @@
 //! Flags about what the command itself says and writes, shared by the subcommands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::commands::pipeline::{Format, Options};
 use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::setup::{self, TerminalOptions};
 use crate::status::Verbosity;
 
 /// Flags about the report.
 #[derive(Debug, Args)]
 pub(super) struct ReportFlags {
+    /// For whom the verdict is printed: one line on stdout for json, else on stderr
+    #[arg(long, value_name = "FMT", default_value = "human")]
+    message_format: MessageFormat,
+
     /// Write the report into this folder, or one file of it (.svg, .json, .folded) to this path
     #[arg(short, long, value_name = "DIR|FILE", help_heading = "Report Options")]
     output: Option<PathBuf>,
@@ -28,10 +34,6 @@ pub(super) struct ReportFlags {
     /// Open the flame graph in the browser
     #[arg(long, help_heading = "Report Options")]
     open: bool,
-
-    /// For whom the verdict is printed: one line on stdout for json, else on stderr
-    #[arg(long, value_name = "FMT", default_value = "human", help_heading = "Report Options")]
-    message_format: MessageFormat,
 }
 
 /// Flags about the terminal.
@@ -106,12 +108,22 @@ impl ReportFlags {
 }
 
 impl TerminalFlags {
-    pub(super) fn verbosity(&self) -> Verbosity {
-        match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Normal,
-            (false, _) => Verbosity::Verbose,
-        }
+    /// What they say; where they say nothing, cargo's configuration decides.
+    pub(super) fn options(&self, config_flags: Vec<OsString>) -> TerminalOptions {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Some(Verbosity::Quiet),
+            (false, 0) => None,
+            (false, _) => Some(Verbosity::Verbose),
+        };
+        let color = self.color.and_then(|when| setup::color_of(when.name()));
+        TerminalOptions { verbosity, color, config_flags }
+    }
+
+    /// What of it is for cargo: the first -v shows our commands, the others are cargo's.
+    pub(super) fn for_build(&self) -> Vec<OsString> {
+        let quiet = self.quiet.then_some("--quiet");
+        let verbose = (1..self.verbose).map(|_| "--verbose");
+        quiet.into_iter().chain(verbose).map(OsString::from).collect()
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! The only modules that start programs and write reports.
 
+pub mod candidates;
 pub mod doctor;
 pub mod latest;
 pub mod open;
 pub mod pipeline;
 pub mod present;
+pub mod profile;
 pub mod recording;
 pub mod report;
 pub mod run;
+pub mod setup;
 pub mod target;
 
 use std::path::PathBuf;

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
+use crate::cargo::inherited::{FALLBACK_FILE, RUN_DIR};
 use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
 use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::setup::Setup;
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
@@ -43,12 +44,15 @@ pub enum ProgramChoice {
 ///
 /// # Errors
 /// If the program cannot be built or started, records nothing, or the report cannot be written.
-pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
-    let inherited = Inherited::from_process();
+pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
+    let status = setup.status;
     let mut runnable = match &options.program {
-        ProgramChoice::Built(build) => target::built(build, &options.args, &inherited, status)?,
+        ProgramChoice::Built(build) => {
+            let (inherited, config, status) = setup.config()?;
+            target::built(build, &options.args, &inherited, &config, status)?
+        }
         ProgramChoice::Prebuilt(program) => {
-            target::prebuilt(program, &options.args, &inherited, status)
+            target::prebuilt(program, &options.args, &setup.inherited, status)
         }
     };
     let mut directory = match &options.destination {
@@ -71,7 +75,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
 
     let machine = measure_machine(&runnable.target_directory, directory.path(), status);
     let command_line = runnable.launch.command_line();
-    status.line("Running", format_args!("`{}`", runnable.launch.display()));
+    status.line("Running", &runnable.description);
     let ended = launch::launch(&runnable.launch, &runnable.name, status)?;
 
     let facts = RunFacts {
