@@ -150,16 +150,46 @@ pub fn executable<'a>(
             ))),
             None => Err(failed(format!("cargo built no executable for `{}`", kind.flag()))),
         },
-        [..] => Err(several()),
+        [..] => {
+            let flag = (kind, name.map(str::to_owned));
+            Err(several(packages, &[flag]))
+        }
     }
 }
 
-/// Cargo's refusal of more than one target.
-pub fn several() -> Error {
-    failed(
-        "`cargo bottleneck run` can run at most one executable, but multiple were specified"
-            .to_owned(),
-    )
+/// Cargo's refusal of more than one target, with those that were meant. Flags select by kind, and by name if there is one.
+pub fn several(packages: &[&Package], flags: &[(RunKind, Option<String>)]) -> Error {
+    let lines: Vec<String> = selected(packages, flags)
+        .into_iter()
+        .map(|(package, kind, name)| {
+            let word = kind.flag().trim_start_matches('-');
+            format!("    {word} `{name}` in package `{}`", package.name)
+        })
+        .collect();
+    failed(format!(
+        "`cargo bottleneck run` can run at most one executable, but multiple were specified\n\
+         help: available targets:\n{}",
+        lines.join("\n")
+    ))
+}
+
+/// Each target of the packages that one of the flags selects, in cargo's order.
+pub fn selected<'a>(
+    packages: &[&'a Package],
+    flags: &[(RunKind, Option<String>)],
+) -> Vec<(&'a Package, RunKind, &'a str)> {
+    let is_meant = |kind: RunKind, name: &str| {
+        flags.iter().any(|(of_flag, named)| {
+            *of_flag == kind && named.as_ref().is_none_or(|named| named == name)
+        })
+    };
+    let targets = packages.iter().flat_map(|&package| {
+        package
+            .targets
+            .iter()
+            .filter_map(move |target| Some((package, RunKind::of(target)?, &*target.name)))
+    });
+    targets.filter(|&(_, kind, name)| is_meant(kind, name)).collect()
 }
 
 /// The executables that `cargo test` or `cargo bench` would run, in cargo's order of targets.
@@ -286,8 +316,9 @@ mod tests {
     #[test]
     fn a_name_decides_between_binaries() {
         check(RunKind::Bin, Some("server"), Ok("server"));
-        let several =
-            "`cargo bottleneck run` can run at most one executable, but multiple were specified";
+        let several = "`cargo bottleneck run` can run at most one executable, but multiple were specified\n\
+                       help: available targets:\n    bin `admin` in package `server`\n    \
+                       bin `server` in package `server`\n    bin `tool` in package `tool`";
         check(RunKind::Bin, None, Err(several));
     }
 

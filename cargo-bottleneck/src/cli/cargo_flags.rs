@@ -23,6 +23,7 @@ pub(super) struct Configuration {
 /// Flags about features.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Feature Selection")]
+#[expect(clippy::struct_field_names, reason = "each is called as cargo's flag is")]
 pub(super) struct Features {
     /// Space or comma separated list of features to activate
     #[arg(short = 'F', long, value_name = "FEATURES")]
@@ -55,6 +56,7 @@ pub(super) struct Jobs {
 /// The other flags about how it is compiled.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Compilation Options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
 pub(super) struct Compilation {
     /// Build in release mode and reuse target/release as it is [default: release with line tables, built apart]
     #[arg(short, long, conflicts_with_all = ["profile", "dev"])]

@@ -103,7 +103,8 @@ impl ReportFlags {
     }
 
     pub(super) fn presentation(&self) -> Presentation {
-        Presentation { message_format: self.message_format.into(), open: self.open }
+        let message_format = self.message_format.into();
+        Presentation { message_format, open: self.open, is_after_program: false }
     }
 }
 

@@ -20,7 +20,6 @@ use crate::commands::target::BuildOptions;
     after_help = "Of several test executables, the one with a test to run is run; name it if there are more.\n\
                   Run `cargo test -- --help` for test binary options."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
 pub(super) struct Test {
     /// If specified, only run tests containing this string in their names
     #[arg(value_name = "TESTNAME")]
@@ -94,6 +93,7 @@ struct Packages {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target Selection")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
+#[expect(clippy::struct_field_names, reason = "each is called as cargo's flag is")]
 struct Targets {
     /// Test only this package's library
     #[arg(long)]

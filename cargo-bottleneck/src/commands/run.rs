@@ -136,7 +136,7 @@ fn report_on(
         Some(facts),
         &outputs,
         &options.destination,
-        options.presentation,
+        Presentation { is_after_program: true, ..options.presentation },
         status,
     )?;
     if outputs.n_spans == Some(0) {

@@ -83,7 +83,8 @@ pub fn built(
 
     let build_with = |flags: Vec<OsString>| {
         let profile = options.profile.flags(command, config, &workspace, status);
-        build(&cargo, command, &[flags, profile, common_build_flags(options)].concat())
+        let more = [common_build_flags(options), flags_against_quiet(config, inherited, status)];
+        build(&cargo, command, &[flags, profile, more.concat()].concat())
     };
     let (build, wanted) = match command {
         CargoCommand::Run => {
@@ -177,8 +178,12 @@ fn target_of_run(
         [] if matches!(options.package, Some(None)) => Ok((RunKind::Bin, None)),
         [] => Ok((RunKind::Bin, Some(pick::default_binary(packages, args)?.to_owned()))),
         [(_, Some(name))] if name.contains(['*', '?', '[', ']']) => Err(pick::no_patterns()),
+        // Two packages may have a target of that name.
+        [(_, Some(_))] if 1 < pick::selected(packages, &options.targets).len() => {
+            Err(pick::several(packages, &options.targets))
+        }
         [target] => Ok(target.clone()),
-        [..] => Err(pick::several()),
+        [..] => Err(pick::several(packages, &options.targets)),
     }
 }
 
@@ -202,6 +207,16 @@ fn common_build_flags(options: &BuildOptions) -> Vec<OsString> {
     let more = [&options.build_flags, &options.common_flags, &options.config_flags];
     flags.extend(more.into_iter().flatten().cloned());
     flags
+}
+
+/// A `-v` that is kept from cargo still ends the quiet that a file asks for, as it would for cargo.
+fn flags_against_quiet(config: &Config, inherited: &Inherited, status: Status) -> Vec<OsString> {
+    let is_quiet = config.string(inherited, &["term", "quiet"]).is_some_and(|word| word == "true");
+    if is_quiet && status.is_verbose() {
+        vec!["--config".into(), "term.quiet=false".into()]
+    } else {
+        Vec::new()
+    }
 }
 
 /// The triple of a cross build, from where cargo would take it.

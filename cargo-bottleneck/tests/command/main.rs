@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod configuration;
 mod environment;
+mod help;
 mod outcome;
+mod parity;
 mod project;
 mod signals;
 mod targets;
 mod terminal;
+mod tests;
