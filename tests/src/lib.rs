@@ -3,6 +3,8 @@
 mod at_site;
 pub mod command;
 pub mod executor;
+pub mod label;
+pub mod neighbors;
 pub mod picture;
 pub mod recorded;
 pub mod summary;

@@ -271,6 +271,10 @@ pub struct Span {
     pub blocked_ns: u64,
     /// Self time able to run but not running, in ns.
     pub preempted_ns: u64,
+    /// The part of `blocked_ns` after the wake-up, waiting for a CPU, in ns.
+    pub wakeup_ns: u64,
+    /// What `blocked_ns` was for, the most first: the amount is exact, the division sampled. Empty where it was not seen.
+    pub waits: Vec<Wait>,
     /// For an asynchronous span: time between polls, in ns; in no other sum.
     pub waiting_ns: Option<u64>,
     /// For an asynchronous span: polls.
@@ -299,6 +303,17 @@ pub struct Span {
     pub evidence: Vec<Evidence>,
     /// A call was open when the run was cut.
     pub open: bool,
+}
+
+/// A part of a path's waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Wait {
+    /// What was waited for: `a lock`, `a socket`, ...
+    pub cause: String,
+    /// How long, in ns.
+    pub ns: u64,
+    /// The part of the path's waits, 0 to 1.
+    pub share: f64,
 }
 
 /// What was not recorded.

@@ -201,6 +201,8 @@ fn span() -> Span {
         on_cpu_ns: 4_300_000_000,
         blocked_ns: 0,
         preempted_ns: 300_000_000,
+        wakeup_ns: 0,
+        waits: Vec::new(),
         waiting_ns: None,
         polls: None,
         p50_ns: None,

@@ -298,6 +298,12 @@ impl Page {
         if !summary.skipped.is_empty() {
             self.paragraph(2, Style::new(), "Skipped: ", &summary.skipped.join(", "));
         }
+        if summary.samples.n > 0 {
+            let n = count(summary.samples.n);
+            let within = format!("{:.1}", 100.0 * summary.samples.interval);
+            let text = format!("{n} moments; the largest share is within {within} points (95%)");
+            self.paragraph(2, Style::new(), "Sampled: ", &text);
+        }
         if let Some(lost) = lost(summary) {
             self.paragraph(2, Style::new().bold(), "Lost: ", &lost);
         }
