@@ -26,7 +26,7 @@ pub mod syscalls;
 pub mod units;
 
 use cli::Command;
-use status::Status;
+use commands::setup::Setup;
 
 /// Does what the arguments ask for, with or without the word `bottleneck` that cargo puts first.
 pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
@@ -38,9 +38,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
             return std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let status = Status::new(invocation.verbosity);
+    let setup = Setup::load(&invocation.terminal);
+    let status = setup.status;
     let result = match &invocation.command {
-        Command::Run(options) => commands::run::run(options, status),
+        Command::Run(options) => commands::run::run(options, setup),
         Command::Report(options) => commands::report::report(options, status),
         Command::Doctor(options) => commands::doctor::doctor(*options, status),
         Command::Clean(options) => commands::clean::clean(options, status),

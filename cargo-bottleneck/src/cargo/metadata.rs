@@ -107,6 +107,13 @@ pub fn packages_of_spec<'a>(
     args.push(spec.into());
     let output =
         cargo.command("pkgid", &args).output().map_err(|error| cargo.cannot_start(&error))?;
+    if !output.status.success() && spec.contains('/') {
+        // What is no address at all is explained there; `cargo run` gives the cause alone.
+        let text = String::from_utf8_lossy(&output.stderr);
+        let cause = text.rsplit_once("Caused by:\n").map_or(&*text, |(_, cause)| cause).trim();
+        let cause = cause.strip_prefix("error: ").unwrap_or(cause);
+        return Err(Error::new(ExitCode::BuildFailed, cause));
+    }
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let found: Vec<&Package> =
         metadata.packages.iter().filter(|package| package.id.repr == id).collect();

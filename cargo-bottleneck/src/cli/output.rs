@@ -1,5 +1,6 @@
 //! Flags about what the command itself says and writes, shared by the subcommands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +10,16 @@ use crate::commands::duration;
 use crate::commands::pipeline::Format;
 use crate::commands::present;
 use crate::commands::settings::Settings;
+use crate::commands::setup::{self, TerminalOptions};
 use crate::status::Verbosity;
 
 /// Flags about the report.
 #[derive(Debug, Args)]
 pub(super) struct ReportFlags {
+    /// For whom the verdict is printed: one line on stdout for json, else on stderr [default: human]
+    #[arg(long, value_name = "FMT")]
+    message_format: Option<MessageFormat>,
+
     /// Write the report into this folder, or one file of it (.svg, .json, .folded) to this path
     #[arg(short, long, value_name = "DIR|FILE", help_heading = "Report Options")]
     output: Option<PathBuf>,
@@ -33,17 +39,19 @@ pub(super) struct ReportFlags {
         help_heading = "Report Options"
     )]
     open: Option<bool>,
-
-    /// For whom the verdict is printed: one line on stdout for json, else on stderr [default: human]
-    #[arg(long, value_name = "FMT", help_heading = "Report Options")]
-    message_format: Option<MessageFormat>,
 }
+
+/// Where flags about recording and report take their defaults from, for the end of a help text.
+pub(super) const DEFAULTS: &str = "\
+    Defaults for --format, --output, --open, --message-format, --duration and --profile: variables such as \
+    BOTTLENECK_DURATION, else keys such as `duration` in [package.metadata.bottleneck] of Cargo.toml, else those in \
+    [workspace.metadata.bottleneck].";
 
 /// Flags about the recording.
 #[derive(Debug, Args)]
 pub(super) struct RecordingFlags {
     /// Stop the program after this time (500ms, 30s, 2m) as Ctrl-C would, and report
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Recording Options")]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Report Options")]
     duration: Option<Duration>,
 }
 
@@ -107,12 +115,22 @@ impl RecordingFlags {
 }
 
 impl TerminalFlags {
-    pub(super) fn verbosity(&self) -> Verbosity {
-        match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Normal,
-            (false, _) => Verbosity::Verbose,
-        }
+    /// What they say; where they say nothing, cargo's configuration decides.
+    pub(super) fn options(&self, config_flags: Vec<OsString>) -> TerminalOptions {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Some(Verbosity::Quiet),
+            (false, 0) => None,
+            (false, _) => Some(Verbosity::Verbose),
+        };
+        let color = self.color.and_then(|when| setup::color_of(when.name()));
+        TerminalOptions { verbosity, color, config_flags }
+    }
+
+    /// What of it is for cargo: the first -v shows our commands, the others are cargo's.
+    pub(super) fn for_build(&self) -> Vec<OsString> {
+        let quiet = self.quiet.then_some("--quiet");
+        let verbose = (1..self.verbose).map(|_| "--verbose");
+        quiet.into_iter().chain(verbose).map(OsString::from).collect()
     }
 }
 

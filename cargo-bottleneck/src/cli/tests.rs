@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cargo::pick::RunKind;
+use crate::cargo::pick::{CargoCommand, RunKind};
 use crate::commands::pipeline::Format;
 use crate::commands::present::{Destination, MessageFormat};
+use crate::commands::profile::Profile;
 use crate::commands::run::ProgramChoice;
 use crate::commands::settings::Settings;
-use crate::commands::target::{BuildOptions, Profile};
+use crate::commands::target::BuildOptions;
+use crate::status::Verbosity;
 
 fn parse_line(line: &str) -> Result<Invocation, clap::Error> {
     parse(line.split_whitespace().map(OsString::from))
@@ -37,7 +39,7 @@ fn words(line: &str) -> Vec<OsString> {
 
 #[test]
 fn the_definition_is_sound() {
-    Cargo::command().debug_assert();
+    definition().debug_assert();
 }
 
 #[test]
@@ -60,6 +62,47 @@ fn a_target_may_lack_its_name() {
         [(RunKind::Example, Some("tiny".to_owned()))]
     );
     assert_eq!(build_of("x run --test a --bench b").targets.len(), 2);
+}
+
+#[test]
+fn a_test_is_run_as_cargo_test_does() {
+    let run = build_of("x run -p a --test t");
+    assert_eq!(run.command, CargoCommand::Test);
+    assert_eq!(run.selection, words("--package a --test t"));
+    assert_eq!(build_of("x run --bench b").command, CargoCommand::Bench);
+    assert_eq!(build_of("x test -p a --test t"), run);
+
+    let bench = build_of("x bench --workspace --exclude a --lib --bin --all-targets");
+    assert_eq!(bench.command, CargoCommand::Bench);
+    assert_eq!(bench.selection, words("--workspace --exclude a --lib --bin --all-targets"));
+}
+
+#[test]
+fn the_name_of_a_test_comes_before_the_arguments_of_its_executable() {
+    assert_eq!(
+        run_of("x test name --lib -- --test-threads 1").args,
+        words("name --test-threads 1")
+    );
+    assert!(build_of("x test name").has_test_name);
+    assert_eq!(run_of("x test -- --exact").args, words("--exact"));
+    assert!(!build_of("x test -- --exact").has_test_name);
+}
+
+#[test]
+fn what_cannot_be_honored_is_refused_with_the_way_out() {
+    for (line, way_out) in [
+        ("x run --unit-graph", "--unit-graph"),
+        ("x test --unit-graph", "--unit-graph"),
+        ("x test --no-run", "cargo test --no-run"),
+        ("x bench --no-run", "cargo bench --no-run"),
+        ("x test --doc", "move the code"),
+    ] {
+        let text = parse_line(line).unwrap_err().to_string();
+        assert!(text.contains("cannot be honored\n  why: ") && text.contains(way_out), "{text}");
+    }
+    let text =
+        parse_line("x run --message-format json-render-diagnostics").unwrap_err().to_string();
+    assert!(text.contains("tip: this is the format of the verdict"), "{text}");
 }
 
 #[test]
@@ -162,8 +205,12 @@ fn clean_takes_what_decides_where_the_target_directory_is() {
 
 #[test]
 fn verbosity() {
-    assert_eq!(parse_line("x run -q").unwrap().verbosity, Verbosity::Quiet);
-    assert_eq!(parse_line("x run -v").unwrap().verbosity, Verbosity::Verbose);
+    let of = |line: &str| parse_line(line).unwrap().terminal.verbosity;
+    assert_eq!(of("x run -q"), Some(Verbosity::Quiet));
+    assert_eq!(of("x run -v"), Some(Verbosity::Verbose));
+    assert_eq!(of("x run"), None, "cargo's configuration decides");
+    assert_eq!(of("x run -- -q"), None, "it is the program's");
+    assert_eq!(of("x test -- -q"), None, "it is the harness's");
     parse_line("x run -q -v").unwrap_err();
 }
 
@@ -176,7 +223,7 @@ fn color_is_found_before_the_program_only() {
 
 fn help_of(line: &str) -> String {
     // A fixed width: the terminal that the tests run in must not matter.
-    let command = Cargo::command().term_width(100);
+    let command = definition().term_width(100);
     command.try_get_matches_from(with_word(words(line))).unwrap_err().to_string()
 }
 
@@ -184,6 +231,8 @@ fn help_of(line: &str) -> String {
 fn help() {
     insta::assert_snapshot!("help", help_of("x --help"));
     insta::assert_snapshot!("help_run", help_of("x run --help"));
+    insta::assert_snapshot!("help_test", help_of("x test --help"));
+    insta::assert_snapshot!("help_bench", help_of("x bench --help"));
     insta::assert_snapshot!("help_report", help_of("x report --help"));
     insta::assert_snapshot!("help_doctor", help_of("x doctor --help"));
     insta::assert_snapshot!("help_clean", help_of("x clean --help"));

@@ -12,7 +12,7 @@ use crate::cargo::Cargo;
 use crate::cargo::inherited::Inherited;
 use crate::cargo::metadata;
 use crate::cargo::toolchain::cargo_program;
-use crate::commands::target::PROFILE;
+use crate::commands::profile::OURS;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::number;
@@ -171,14 +171,14 @@ fn check_is_ours(reports: &Path) -> Result<(), Error> {
 
 /// Builds with our profile, for the host and for each other target.
 fn builds_in(target: &Path) -> Vec<PathBuf> {
-    let for_triples = folders_in(target).into_iter().map(|triple| triple.join(PROFILE));
+    let for_triples = folders_in(target).into_iter().map(|triple| triple.join(OURS));
     // The same name may be a program, or the documentation of a crate: cargo's own file tells.
     let is_build = |path: &PathBuf| {
         let kind = fs::symlink_metadata(path);
         let has = |name: &str| path.join(name).exists();
         kind.is_ok_and(|kind| kind.is_dir()) && (has(".cargo-lock") || has(".fingerprint"))
     };
-    [target.join(PROFILE)].into_iter().chain(for_triples).filter(is_build).collect()
+    [target.join(OURS)].into_iter().chain(for_triples).filter(is_build).collect()
 }
 
 fn folders_in(folder: &Path) -> Vec<PathBuf> {

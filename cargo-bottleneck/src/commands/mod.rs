@@ -2,6 +2,7 @@
 //!
 //! The only modules that start programs and write reports.
 
+pub mod candidates;
 pub mod clean;
 pub mod completions;
 pub mod doctor;
@@ -10,10 +11,12 @@ pub mod latest;
 pub mod open;
 pub mod pipeline;
 pub mod present;
+pub mod profile;
 pub mod recording;
 pub mod report;
 pub mod run;
 pub mod settings;
+pub mod setup;
 pub mod target;
 
 use std::path::PathBuf;

@@ -1,6 +1,9 @@
 //! What the user sees of a finished report: the verdict, the paths, one line of JSON for a program.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -30,6 +33,8 @@ pub struct Presentation {
     pub message_format: MessageFormat,
     /// Whether the picture is opened.
     pub open: bool,
+    /// Whether a program has written to the same stdout before.
+    pub is_after_program: bool,
 }
 
 /// For whom the verdict is.
@@ -100,8 +105,11 @@ pub fn present(
         );
     }
     if presentation.message_format == MessageFormat::Json {
+        let begin =
+            if !presentation.is_after_program || is_stdout_at_line_start() { "" } else { "\n" };
+        let line = json_line(source, facts, outputs, &files);
         // A reader that has gone away is not an error of the run.
-        let _ = writeln!(std::io::stdout().lock(), "{}", json_line(source, facts, outputs, &files));
+        let _ = writeln!(std::io::stdout().lock(), "{begin}{line}");
     }
     if presentation.open {
         open::open(&files, status);
@@ -142,6 +150,30 @@ fn json_line(
         "warnings": outputs.warnings,
         "summary": outputs.summary,
     })
+}
+
+/// Whether the last byte on stdout ended a line, as far as that can be seen: in a file it can, in a pipe or on a terminal
+/// it cannot. There the line of JSON begins with an empty one rather than in the middle of what the program wrote last.
+fn is_stdout_at_line_start() -> bool {
+    let last_byte = || -> std::io::Result<Option<u8>> {
+        let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        if !stdout.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let end = match stdout.stream_position()? {
+            // Also of a file that is appended to, as long as nothing was.
+            0 => stdout.metadata()?.len(),
+            position => position,
+        };
+        let Some(at) = end.checked_sub(1) else {
+            return Ok(Some(b'\n'));
+        };
+        let mut byte = [0];
+        // The shell has opened it for writing only.
+        File::open("/proc/self/fd/1")?.read_exact_at(&mut byte, at)?;
+        Ok(Some(byte[0]))
+    };
+    last_byte().ok().flatten() == Some(b'\n')
 }
 
 /// A path as short as it can be said from here.

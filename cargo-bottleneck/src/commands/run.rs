@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
+use crate::cargo::inherited::{FALLBACK_FILE, RUN_DIR};
 use crate::commands::duration;
 use crate::commands::pipeline::{RunFacts, Source, report_from};
-use crate::commands::present::{self, Destination};
+use crate::commands::present::{self, Destination, Presentation};
 use crate::commands::settings::Settings;
+use crate::commands::setup::Setup;
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
@@ -42,14 +43,16 @@ pub enum ProgramChoice {
 ///
 /// # Errors
 /// If the program cannot be built or started, records nothing, or the report cannot be written.
-pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
-    let inherited = Inherited::from_process();
+pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
+    let status = setup.status;
     let mut runnable = match &options.program {
         ProgramChoice::Built(build) => {
-            target::built(build, &options.args, &options.settings, &inherited, status)?
+            let (inherited, config, status) = setup.config()?;
+            target::built(build, &options.args, &options.settings, &inherited, &config, status)?
         }
         ProgramChoice::Prebuilt(program) => {
-            target::prebuilt(program, &options.args, &options.settings, &inherited, status)?
+            let inherited = &setup.inherited;
+            target::prebuilt(program, &options.args, &options.settings, inherited, status)?
         }
     };
     let settings = std::mem::take(&mut runnable.settings);
@@ -78,7 +81,7 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
     let command_line = runnable.launch.command_line();
     let limit = settings.duration.map(duration::shown);
     let limit = limit.map(|time| format!(" for {time}")).unwrap_or_default();
-    status.line("Running", format_args!("`{}`{limit}", runnable.launch.display()));
+    status.line("Running", format_args!("{}{limit}", runnable.description));
     let running = match launch::start(&runnable.launch, &runnable.name, settings.duration, &signals)
     {
         Ok(running) => running,
@@ -150,7 +153,7 @@ fn report_on(
         Some(facts),
         &outputs,
         &settings.destination(),
-        settings.presentation(),
+        Presentation { is_after_program: true, ..settings.presentation() },
         status,
     )?;
     if outputs.n_spans == Some(0) {

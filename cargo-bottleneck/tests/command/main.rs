@@ -4,12 +4,16 @@
 
 mod cleaning;
 mod completions;
+mod configuration;
 mod ends;
 mod environment;
 mod folders;
+mod help;
 mod outcome;
+mod parity;
 mod project;
 mod settings;
 mod signals;
 mod targets;
 mod terminal;
+mod tests;

@@ -13,7 +13,7 @@ use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
 use crate::commands::duration;
 use crate::commands::pipeline::{Format, Options};
 use crate::commands::present::{Destination, MessageFormat, Presentation};
-use crate::commands::target::Profile;
+use crate::commands::profile::Profile;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::status::Status;
@@ -305,6 +305,7 @@ impl Settings {
         Presentation {
             message_format: self.message_format.unwrap_or_default(),
             open: self.open.unwrap_or_default(),
+            is_after_program: false,
         }
     }
 }
