@@ -47,6 +47,13 @@ pub struct BuildOptions {
     pub config_flags: Vec<OsString>,
 }
 
+impl BuildOptions {
+    /// Whether `--package` or `--target` stands without its value, for which cargo has an error with a list.
+    fn lacks_a_value(&self) -> bool {
+        matches!(self.package, Some(None)) || self.triples.iter().any(String::is_empty)
+    }
+}
+
 /// A program that is ready to be started.
 #[derive(Debug)]
 pub struct Runnable {
@@ -233,8 +240,8 @@ fn target_of_run(
     args: &[OsString],
 ) -> Result<(RunKind, Option<String>), Error> {
     match &options.targets[..] {
-        // Without a package spec the build fails with cargo's list, which comes before the choice of a binary.
-        [] if matches!(options.package, Some(None)) => Ok((RunKind::Bin, None)),
+        // The build fails with what cargo has to say of it, which comes before the choice of a binary.
+        [] if options.lacks_a_value() => Ok((RunKind::Bin, None)),
         [] => Ok((RunKind::Bin, Some(pick::default_binary(packages, args)?.to_owned()))),
         [(_, Some(name))] if name.contains(['*', '?', '[', ']']) => Err(pick::no_patterns()),
         // Two packages may have a target of that name.
@@ -251,8 +258,9 @@ fn flags_of_run(options: &BuildOptions, kind: RunKind, name: Option<&str>) -> Ve
         std::iter::once(name.into()).chain(value.map(OsString::from)).collect::<Vec<_>>()
     };
     match &options.package {
-        // `--package` without a value is an error of cargo's that no other flag may hide.
+        // No other flag may hide that error of cargo's.
         Some(None) => flag("--package", None),
+        _ if options.lacks_a_value() => Vec::new(),
         Some(spec) => [flag("--package", spec.as_deref()), flag(kind.flag(), name)].concat(),
         None => flag(kind.flag(), name),
     }
