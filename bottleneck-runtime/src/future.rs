@@ -12,7 +12,20 @@ use crate::record::recorder::{Recorder, add};
 use crate::record::{process, thread};
 use crate::site::{Owner, Site};
 use crate::span::{Call, declare, known_key};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Calls of sites marked `request` that have begun and not ended, in this process.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+/// How many requests are in flight.
+pub(crate) fn requests_in_flight() -> u16 {
+    u16::try_from(REQUESTS.load(Relaxed)).unwrap_or(u16::MAX)
+}
+
+/// In a forked child: those of the parent are none of its own.
+pub(crate) fn forget_requests() {
+    REQUESTS.store(0, Relaxed);
+}
 
 /// A future whose polls are recorded.
 #[derive(Debug)]
@@ -149,6 +162,7 @@ impl<'a> PollSpan<'a> {
                 life.first_poll
             }
             Stage::New | Stage::Over => {
+                call.request_begins();
                 add(&node.started, 1);
                 node.flags.store(node.flags.load(Relaxed) | node::FLAG_ASYNC, Relaxed);
                 declare(node, call.flops, call.bytes, None);
@@ -163,7 +177,10 @@ impl<'a> PollSpan<'a> {
     fn end(self, end: Option<End>) {
         let now = self.close();
         match end {
-            Some(end) => finish(self.recorder, self.node, now.saturating_sub(self.first_poll), end),
+            Some(end) => {
+                self.call.request_ends();
+                finish(self.recorder, self.node, now.saturating_sub(self.first_poll), end);
+            }
             None => {
                 self.call.stage = Stage::Waiting(Life {
                     first_poll: self.first_poll,
@@ -202,11 +219,27 @@ fn finish(recorder: &Recorder, node: &Node, life: u64, end: End) {
     }
 }
 
+impl AsyncCall {
+    fn request_begins(&self) {
+        if self.site.is_request() {
+            REQUESTS.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn request_ends(&self) {
+        if self.site.is_request() {
+            // Not below zero: a forked child may drop what its parent began.
+            let _ = REQUESTS.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+        }
+    }
+}
+
 impl Drop for AsyncCall {
     fn drop(&mut self) {
         let Stage::Waiting(life) = self.stage else {
             return;
         };
+        self.request_ends();
         let Some(recorder) = recorder() else {
             return;
         };

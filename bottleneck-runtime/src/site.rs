@@ -99,6 +99,11 @@ impl Site {
         self.index.load(Ordering::Relaxed)
     }
 
+    /// Whether a user waits for its calls.
+    pub(crate) fn is_request(&self) -> bool {
+        self.options.request
+    }
+
     /// Gives the site an index, once, and returns whether this call did it.
     pub(crate) fn register(&'static self, owner: Owner) -> bool {
         if self.index() != 0 {

@@ -7,10 +7,12 @@ pub mod label;
 pub mod neighbors;
 pub mod picture;
 pub mod recorded;
+pub mod seen;
 pub mod summary;
 
 pub use at_site::AtSite;
 pub use recorded::{Recorded, profiles};
+pub use seen::Seen;
 
 /// Exit code of `confined` where the machine does not allow what it should do.
 pub const NOT_ALLOWED_HERE: u8 = 77;

@@ -19,6 +19,17 @@ impl Descriptor {
         (self.file.is_some() && identity(self.fd) == self.file).then_some(self.fd)
     }
 
+    /// Links to the file, if it still is ours.
+    pub(crate) fn links(&self) -> Option<u64> {
+        let file = status(self.fd).filter(|it| Some((it.st_dev, it.st_ino)) == self.file)?;
+        #[expect(
+            clippy::allow_attributes,
+            reason = "whether this is a conversion depends on the architecture"
+        )]
+        #[allow(clippy::useless_conversion, reason = "as above")]
+        Some(u64::from(file.st_nlink))
+    }
+
     /// The number, without a look: for calls that do no harm to a foreign file.
     pub(crate) fn unchecked(&self) -> i32 {
         self.fd
@@ -43,10 +54,14 @@ impl Drop for Descriptor {
 
 /// Device and inode.
 fn identity(fd: i32) -> Option<(u64, u64)> {
+    status(fd).map(|file| (file.st_dev, file.st_ino))
+}
+
+fn status(fd: i32) -> Option<libc::stat> {
     // SAFETY: all zeros is a valid `stat`.
     let mut file: libc::stat = unsafe { core::mem::zeroed() };
     // SAFETY: `file` is a valid place for a `stat`.
-    (unsafe { libc::fstat(fd, &raw mut file) } == 0).then_some((file.st_dev, file.st_ino))
+    (unsafe { libc::fstat(fd, &raw mut file) } == 0).then_some(file)
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 //!
 //! Nothing here knows about spans. A refused call is an `errno`, never a panic.
 
+pub(crate) mod call;
 pub(crate) mod delay;
 pub(crate) mod descriptor;
 pub(crate) mod fork;
 pub(crate) mod map;
+pub(crate) mod memory;
 pub(crate) mod ring;
+pub(crate) mod target;
+pub(crate) mod task;
 pub(crate) mod thread;
 pub(crate) mod time;
+pub(crate) mod wakeup;
 
 /// The error number of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -88,7 +88,7 @@ pub(crate) struct Ring {
     data_bytes: u64,
 }
 
-// SAFETY: the ring is memory shared with the kernel; `Ring::drain` is called under the owner's lock only.
+// SAFETY: the ring is memory shared with the kernel; it is read under the owner's lock only.
 unsafe impl Send for Ring {}
 
 impl Ring {
@@ -149,10 +149,32 @@ impl Ring {
     }
 
     /// Hands over every record written so far and frees its place. Returns the head up to which it read.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(Switch)) -> u64 {
+    pub(crate) fn drain(&mut self, each: impl FnMut(Switch)) -> u64 {
+        let head = self.read_from(self.tail(), each);
+        // Release: pairs with the kernel's read of `data_tail`; our reads of the records are done.
+        self.word(TAIL_AT).store(head, Ordering::Release);
+        head
+    }
+
+    /// Position of the oldest record that was not drained.
+    fn tail(&self) -> u64 {
+        self.word(TAIL_AT).load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no place for another record.
+    pub(crate) fn is_full(&self) -> bool {
+        /// The longest record that is written here.
+        const RECORD_BYTES: u64 = 48;
+        let used = self.head().load(Ordering::Relaxed).wrapping_sub(self.tail());
+        self.data_bytes < used + RECORD_BYTES
+    }
+
+    /// Hands over the records from a position, which is the tail or a head that was returned since it was
+    /// passed, and leaves them where they are. Returns the head up to which it read.
+    pub(crate) fn read_from(&self, from: u64, mut each: impl FnMut(Switch)) -> u64 {
         // Acquire: pairs with the kernel's release of `data_head`; the records below it are complete.
         let head = self.head().load(Ordering::Acquire);
-        let mut at = self.word(TAIL_AT).load(Ordering::Relaxed);
+        let mut at = from;
         while at < head {
             let record_head = self.data(at);
             let kind = record_head as u32;
@@ -160,7 +182,6 @@ impl Ring {
             let bytes = record_head >> 48;
             if bytes < 8 || bytes > head - at {
                 // The kernel does not write such a record: give up on this batch rather than misread it.
-                at = head;
                 each(Switch::Lost { count: 1 });
                 break;
             }
@@ -175,8 +196,6 @@ impl Ring {
             }
             at += bytes;
         }
-        // Release: pairs with the kernel's read of `data_tail`; our reads of the records are done.
-        self.word(TAIL_AT).store(at, Ordering::Release);
         head
     }
 

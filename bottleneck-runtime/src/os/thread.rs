@@ -71,3 +71,13 @@ pub(crate) fn at_exit(run: extern "C" fn()) -> bool {
     // SAFETY: `run` is a function of this program and stays for the life of the process.
     unsafe { libc::atexit(run) == 0 }
 }
+
+/// Descriptors that the process may have open.
+pub(crate) fn most_files() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for a `rlimit`.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
+        0 => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}

@@ -78,20 +78,28 @@ impl Arena {
 
     /// Space for a chunk with `payload` bytes of zeros, or `None` when there is none; then that is noted in the header.
     pub(crate) fn chunk(&self, payload: usize) -> Option<NewChunk> {
+        self.take(payload).unwrap_or_else(|errno| {
+            self.header().full.store(1 | u64::from(errno.cast_unsigned()) << 32, Ordering::Relaxed);
+            // Asking again at every call would cost the program a system call each.
+            self.close();
+            None
+        })
+    }
+
+    /// The same for what paths can do without: where there is no space for it, there may be some for them.
+    pub(crate) fn spare_chunk(&self, payload: usize) -> Option<NewChunk> {
+        self.take(payload).ok().flatten()
+    }
+
+    /// `None` once no more space is handed out; the error number where there is too little.
+    fn take(&self, payload: usize) -> Result<Option<NewChunk>, i32> {
         if self.closed.load(Ordering::Relaxed) {
-            return None;
+            return Ok(None);
         }
         let bytes = (CHUNK_HEAD_BYTES + payload).next_multiple_of(GRANULE);
         let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
         while growth.used + bytes > growth.taken {
-            if let Err(errno) = self.grow(&mut growth) {
-                self.header()
-                    .full
-                    .store(1 | u64::from(errno.cast_unsigned()) << 32, Ordering::Relaxed);
-                // Asking again at every call would cost the program a system call each.
-                self.close();
-                return None;
-            }
+            self.grow(&mut growth)?;
         }
         let at = growth.used;
         // SAFETY: `at + bytes` is below `taken`, so there is space behind it, and below the reserved length.
@@ -102,7 +110,7 @@ impl Arena {
         growth.used += bytes;
         // Release: pairs with the reader's look at `used`; the length above is in place before the chunk is within it.
         self.header().used.store(growth.used as u64, Ordering::Release);
-        Some(NewChunk { head, reference: ((at + CHUNK_HEAD_BYTES) / GRANULE) as u32 })
+        Ok(Some(NewChunk { head, reference: ((at + CHUNK_HEAD_BYTES) / GRANULE) as u32 }))
     }
 
     fn grow(&self, growth: &mut Growth) -> Result<(), i32> {

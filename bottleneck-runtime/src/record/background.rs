@@ -1,4 +1,4 @@
-//! The recorder's own thread: reads rings before they are full, writes anchors, measures what a span costs.
+//! The recorder's own thread: takes snapshots, reads rings before they are full, writes anchors, measures what a span costs.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "a period has few milliseconds, the table few entries"
@@ -7,14 +7,21 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::PoisonError;
 
+use super::governor::Governor;
 use super::recorder::Recorder;
 use super::session::Session;
+use super::snapshot::{Sampler, WakeUp};
 use super::thread;
 use crate::format::{CHUNK_HEAD_BYTES, ChunkKind};
 use crate::os;
+use crate::os::wakeup::Woken;
 
-/// How often the thread looks without being woken: the latest anchor of a killed run is at most this old.
-const PERIOD_MS: i32 = 100;
+/// How often the account of every thread is brought up to date: the latest anchor of a killed run is at most this old.
+const PERIOD_NS: u64 = 100_000_000;
+/// The first account comes after so long, the next after twice the time: a program that is killed early has times too.
+const FIRST_PERIOD_NS: u64 = 1_000_000;
+/// With very many threads the accounts take longer: they come so rarely then that they need no more than this share.
+const SHARE_OF_ACCOUNTS: u64 = 1000;
 /// Anchors in the table. Each comes 1/64 of the run so far after the one before, so they suffice for any run.
 const ANCHORS: usize = 1024;
 
@@ -33,19 +40,105 @@ pub(super) fn start(session: &'static Session) {
 }
 
 fn run(session: &'static Session) {
-    measure_span_cost(session);
-    let mut anchors = AnchorTable::new(session);
-    // The first anchors come soon: a program that is killed early has times too.
-    let mut period_ms = 1;
+    let mut rounds = Rounds::new(session);
     loop {
-        session.serve_wakeups(period_ms);
-        period_ms = (2 * period_ms).min(PERIOD_MS);
-        let (ticks, ns) = session.anchor();
-        if let Some(table) = &mut anchors {
-            table.append(ticks, ns);
+        rounds.next();
+    }
+}
+
+/// What the thread does again and again: snapshots, and between them accounts.
+struct Rounds {
+    session: &'static Session,
+    sampler: Option<Sampler>,
+    anchors: Option<AnchorTable>,
+    governor: Governor,
+    snapshot_due_ns: u64,
+    accounts_due_ns: u64,
+    accounts_period_ns: u64,
+    /// Own CPU time when it was last looked at, and the part of it that snapshots took.
+    seen_cpu_ns: u64,
+    snapshots_cpu_ns: u64,
+}
+
+impl Rounds {
+    fn new(session: &'static Session) -> Self {
+        let mut sampler = Sampler::new(session);
+        let now_ns = os::time::monotonic_ns();
+        if let Some(sampler) = &mut sampler {
+            sampler.take(WakeUp { asked_ns: now_ns, now_ns });
         }
-        session.look_at_all();
-        session.arena.header().recorder_cpu_ns.store(os::time::thread_cpu_ns(), Ordering::Relaxed);
+        measure_span_cost(session);
+        let mut rounds = Self {
+            session,
+            sampler,
+            anchors: AnchorTable::new(session),
+            governor: Governor::new(now_ns),
+            snapshot_due_ns: now_ns,
+            accounts_due_ns: now_ns + FIRST_PERIOD_NS,
+            accounts_period_ns: FIRST_PERIOD_NS,
+            seen_cpu_ns: 0,
+            snapshots_cpu_ns: 0,
+        };
+        let cost_ns = rounds.cost_ns();
+        rounds.governor.note_rest(cost_ns);
+        rounds
+    }
+
+    /// Own CPU time since this was last asked.
+    fn cost_ns(&mut self) -> u64 {
+        let now = os::time::thread_cpu_ns();
+        now - core::mem::replace(&mut self.seen_cpu_ns, now)
+    }
+
+    /// Waits for what is due next, and does it.
+    fn next(&mut self) {
+        let asked_ns = self.snapshot_due_ns.min(self.accounts_due_ns);
+        if self.session.serve_wakeups(asked_ns) {
+            let cost_ns = self.cost_ns();
+            self.governor.note_rest(cost_ns);
+        }
+        let now_ns = os::time::monotonic_ns();
+        if self.snapshot_due_ns <= now_ns {
+            self.take_snapshot(WakeUp { asked_ns, now_ns });
+        }
+        if self.accounts_due_ns <= now_ns {
+            self.bring_accounts_up_to_date();
+        }
+    }
+
+    fn take_snapshot(&mut self, wake_up: WakeUp) {
+        let Some(sampler) = &mut self.sampler else {
+            self.snapshot_due_ns = u64::MAX;
+            return;
+        };
+        sampler.take(wake_up);
+        let least_ns = sampler.least_period_ns();
+        let cost_ns = self.cost_ns();
+        self.snapshots_cpu_ns += cost_ns;
+        self.governor.note_snapshot(cost_ns);
+        let period_ns = self.governor.period_ns(wake_up.now_ns, least_ns);
+        self.snapshot_due_ns = wake_up.now_ns + self.governor.scattered(period_ns);
+        if let Some(sampler) = &self.sampler {
+            sampler.note_cost(self.snapshots_cpu_ns, period_ns);
+        }
+    }
+
+    fn bring_accounts_up_to_date(&mut self) {
+        let (ticks, ns) = self.session.anchor();
+        if let Some(anchors) = &mut self.anchors {
+            anchors.append(ticks, ns);
+        }
+        self.session.look_at_all();
+        if let Some(sampler) = &self.sampler {
+            sampler.note_cpu_times();
+        }
+        let cost_ns = self.cost_ns();
+        self.governor.note_rest(cost_ns);
+        let header = self.session.arena.header();
+        header.recorder_cpu_ns.store(self.seen_cpu_ns, Ordering::Relaxed);
+        let longest_ns = PERIOD_NS.max(cost_ns * SHARE_OF_ACCOUNTS);
+        self.accounts_period_ns = (2 * self.accounts_period_ns).min(longest_ns);
+        self.accounts_due_ns = ns + self.accounts_period_ns;
     }
 }
 
@@ -70,49 +163,57 @@ fn measure_span_cost(session: &'static Session) {
         .min()
         .unwrap_or(0);
     session.arena.header().span_cost.store(per_call * 1024 / CALLS, Ordering::Relaxed);
+    // A ring of its own would make every wake-up of this thread dearer.
+    recorder.drop_ring();
 }
 
 impl Session {
     /// Has the background thread woken when the ring behind `fd` fills.
     pub(super) fn watch(&self, fd: i32, recorder: &'static Recorder) {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: address(recorder) };
-        // SAFETY: `event` is valid for the call. The kernel forgets `fd` when the ring is closed.
-        unsafe { libc::epoll_ctl(self.wakeups, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        os::wakeup::watch(self.wakeups, fd, address(recorder));
     }
 
-    /// Reads the rings that fill, for about so long.
-    fn serve_wakeups(&self, for_ms: i32) {
-        let until = os::time::monotonic_ns() + u64::from(for_ms.unsigned_abs()) * 1_000_000;
+    /// Waits until a time, and reads the rings that fill meanwhile. Returns whether there were any.
+    fn serve_wakeups(&self, until_ns: u64) -> bool {
+        let mut has_served = false;
         loop {
-            let left = until.saturating_sub(os::time::monotonic_ns()) / 1_000_000;
-            if left == 0 {
-                return;
+            let left_ns = until_ns.saturating_sub(os::time::monotonic_ns());
+            if left_ns == 0 {
+                return has_served;
             }
-            let mut events = [libc::epoll_event { events: 0, u64: 0 }; 16];
-            // SAFETY: `events` has room for 16.
-            let n = unsafe { libc::epoll_wait(self.wakeups, events.as_mut_ptr(), 16, left as i32) };
-            if n < 0 && os::Errno::last() != os::Errno(libc::EINTR) {
-                // No epoll: look at everything at every period.
-                std::thread::sleep(core::time::Duration::from_millis(left));
-                return;
-            }
-            for event in events.iter().take(usize::try_from(n).unwrap_or(0)) {
-                // Looked up, not trusted: a program that closes every descriptor may have an epoll of its own here.
-                let recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-                let woken =
-                    recorders.iter().find(|recorder| address(recorder) == event.u64).copied();
-                drop(recorders);
-                if let Some(recorder) = woken {
-                    recorder.account_from_outside();
+            match os::wakeup::wait(self.wakeups, left_ns) {
+                Woken::ByTime => {}
+                Woken::Broken => os::wakeup::sleep(left_ns),
+                Woken::By(addresses) => {
+                    has_served = true;
+                    for address in addresses.into_iter().take_while(|&address| address != 0) {
+                        self.serve(address);
+                    }
                 }
             }
         }
     }
 
+    /// Reads the ring of a recorder. Looked up, not trusted: a program that closes every descriptor may have an epoll of its
+    /// own under our number.
+    fn serve(&self, wanted: u64) {
+        let recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = recorders.iter().find(|recorder| address(recorder) == wanted).copied();
+        drop(recorders);
+        if let Some(recorder) = woken {
+            recorder.account_from_outside();
+        }
+    }
+
     /// Brings every thread's account up to date, so that a killed run is no older than the period.
     fn look_at_all(&self) {
-        let recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for recorder in recorders {
+        // One at a time, so that a thread that begins does not wait for the others' accounts.
+        for at in 0.. {
+            let recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(recorder) = recorders.get(at).copied() else {
+                return;
+            };
+            drop(recorders);
             recorder.account_from_outside();
         }
     }

@@ -12,9 +12,15 @@
 pub(crate) mod arena;
 pub(crate) mod background;
 pub(crate) mod find;
+mod governor;
 pub(crate) mod off_cpu;
 pub(crate) mod process;
 pub(crate) mod recorder;
 pub(crate) mod session;
+mod snapshot;
+mod snapshot_table;
+mod standing;
+mod tasks;
 pub(crate) mod thread;
 pub(crate) mod thread_clock;
+mod watched;

@@ -29,6 +29,29 @@ pub(crate) struct Drain {
     /// `/proc/.../schedstat` of the thread, for the time between wake-up and running; -1 without.
     delays: Option<os::delay::Delays>,
     seen_delay_ns: u64,
+    /// The head when its CPU clock was last seen from outside.
+    seen_head: u64,
+    /// How far the records were looked at without being read, and what they said.
+    looked: Looked,
+}
+
+/// What the newest record says of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There are no records, or some were lost.
+    #[default]
+    Unknown,
+    /// It has a CPU.
+    OnCpu,
+    /// It has none.
+    OffCpu(Off),
+}
+
+/// A look at the records up to a position.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looked {
+    until: u64,
+    standing: Standing,
 }
 
 /// Two clocks that were read further apart than this do not belong together.
@@ -43,8 +66,11 @@ struct Reconciled {
 
 impl Drain {
     fn of_this_thread(ring: Option<Ring>, tid: u32) -> Self {
-        let mut drain =
-            Self { ring, tid, delays: os::delay::Delays::of_this_thread(tid), ..Self::default() };
+        // The thread itself is here: it runs, and its ring is empty.
+        let standing = if ring.is_some() { Standing::OnCpu } else { Standing::Unknown };
+        let looked = Looked { until: 0, standing };
+        let delays = os::delay::Delays::of_this_thread(tid);
+        let mut drain = Self { ring, tid, delays, looked, ..Self::default() };
         drain.delay_since_last_look();
         drain
     }
@@ -56,12 +82,46 @@ impl Drain {
         self.seen_delay_ns = delay_ns;
         Some(since)
     }
+
+    /// The thread whose records these are; 0 for none.
+    pub(super) fn tid(&self) -> u32 {
+        self.tid
+    }
+
+    /// What the newest record says, and the head at that moment, which tells whether it still is the newest.
+    pub(super) fn look(&mut self) -> (Standing, u64) {
+        let Some(ring) = &self.ring else {
+            return (Standing::Unknown, 0);
+        };
+        let mut standing = self.looked.standing;
+        let until = ring.read_from(self.looked.until, |record| match record {
+            Switch::Out { at_ns, preempted } => {
+                standing = Standing::OffCpu(Off { since_ns: at_ns, preempted });
+            }
+            Switch::In { .. } => standing = Standing::OnCpu,
+            Switch::Lost { .. } => standing = Standing::Unknown,
+        });
+        self.looked = Looked { until, standing };
+        (standing, until)
+    }
+
+    /// Whether the thread was off the CPU when its clock was last seen, with every record read, and still is.
+    fn has_waited_since_seen(&self) -> bool {
+        let is_off = self.ring.is_some() && matches!(self.looked.standing, Standing::OffCpu(_));
+        is_off && self.seen_head == self.looked.until && !self.has_moved(self.seen_head)
+    }
+
+    /// Whether something was written to the ring since that head.
+    pub(super) fn has_moved(&self, head: u64) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.head().load(Relaxed) != head)
+    }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Off {
-    since_ns: u64,
-    preempted: bool,
+/// A wait, or an interruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Off {
+    pub(super) since_ns: u64,
+    pub(super) preempted: bool,
 }
 
 /// Between when and when the present node was innermost, in `CLOCK_MONOTONIC` ns; the rest is its parent's.
@@ -106,11 +166,16 @@ impl Recorder {
     /// The same from the background thread. Leaves it if the thread is at it itself.
     pub(super) fn account_from_outside(&self) {
         if let Ok(mut drain) = self.drain.try_lock() {
-            self.account(&mut drain, None);
-            let tid = drain.tid;
-            if tid != 0 {
+            if drain.has_waited_since_seen() {
+                // There is no record to read, and it has not run.
                 self.tree.seen_ns.store(os::time::monotonic_ns(), Relaxed);
-                self.tree.seen_cpu_ns.store(os::time::cpu_ns_of(tid), Relaxed);
+                return;
+            }
+            self.account(&mut drain, None);
+            if drain.tid != 0 {
+                self.tree.seen_ns.store(os::time::monotonic_ns(), Relaxed);
+                self.tree.seen_cpu_ns.store(os::time::cpu_ns_of(drain.tid), Relaxed);
+                drain.seen_head = drain.looked.until;
             }
         }
     }
@@ -122,6 +187,7 @@ impl Recorder {
         };
         let mut bounds = None;
         let mut blocked_ns = 0;
+        let was_full = ring.is_full();
         let head = ring.drain(|record| {
             // The head was read before this: the node is the one that was innermost when the records were written.
             let node = self.current();
@@ -146,6 +212,13 @@ impl Recorder {
             }
         });
         self.set_switch_seen(head);
+        let standing = match drain.off {
+            // The newest switch found no place.
+            _ if was_full => Standing::Unknown,
+            Some(off) => Standing::OffCpu(off),
+            None => Standing::OnCpu,
+        };
+        drain.looked = Looked { until: head, standing };
         self.tree.off_preempted.store(drain.off.is_some_and(|off| off.preempted).into(), Relaxed);
         self.tree.off_since_ns.store(drain.off.map_or(0, |off| off.since_ns), Relaxed);
         if blocked_ns > 0 {

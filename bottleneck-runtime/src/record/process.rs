@@ -113,6 +113,7 @@ unsafe extern "C" fn in_forked_child() {
     // SAFETY: as in `session`.
     if let Some(session) = unsafe { SESSION.load(Ordering::Relaxed).as_ref() } {
         thread::forget_in_child();
+        crate::future::forget_requests();
         session.arena.cut_off();
     }
     SESSION.store(ptr::null_mut(), Ordering::Relaxed);

@@ -124,6 +124,11 @@ impl Recorder {
         unsafe { &*self.base.add(reference as usize * GRANULE).cast::<Node>() }
     }
 
+    /// First byte of the mapped file.
+    pub(super) fn first_byte(&self) -> *const u8 {
+        self.base
+    }
+
     #[inline(always)]
     pub(super) fn set_current(&self, node: &Node) {
         self.current.store(core::ptr::from_ref(node).cast_mut(), Relaxed);

@@ -65,8 +65,7 @@ impl Session {
             idle: Mutex::default(),
             keys: Mutex::default(),
             seen_keys: [const { AtomicU64::new(0) }; SEEN_KEYS],
-            // SAFETY: takes a flag, returns a descriptor or -1.
-            wakeups: unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) },
+            wakeups: os::wakeup::new(),
         };
         session.write_header(pid, start, latest);
         session.note_capability("counter", counter_problem.as_ref().err().map(String::as_str));

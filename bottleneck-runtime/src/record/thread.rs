@@ -33,6 +33,9 @@ impl Drop for Leave {
 /// locked memory: 8 MiB hold 120 rings of the first size.
 const RING_PAGES: [usize; 3] = [16, 4, 1];
 
+/// What the main thread is called; the kernel gives it the program's name.
+pub(super) const MAIN_NAME: [u8; 16] = *b"main\0\0\0\0\0\0\0\0\0\0\0\0";
+
 /// A thread's name without its digits: threads of one pool have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NameClass([u8; 16]);
@@ -40,14 +43,14 @@ pub(super) struct NameClass([u8; 16]);
 impl NameClass {
     /// That of the main thread, which no name has: the kernel gives its name to every thread without one, and those must
     /// not share its tree.
-    const MAIN: Self = Self([u8::MAX; 16]);
+    pub(super) const MAIN: Self = Self([u8::MAX; 16]);
 
     /// That of the calling thread.
     fn here() -> Self {
         if os::thread::is_main() { Self::MAIN } else { Self::of(os::thread::name()) }
     }
 
-    fn of(name: [u8; 16]) -> Self {
+    pub(super) fn of(name: [u8; 16]) -> Self {
         let mut class = [0; 16];
         let kept = name.into_iter().filter(|byte| *byte != 0 && !byte.is_ascii_digit());
         for (to, byte) in class.iter_mut().zip(kept) {
@@ -145,7 +148,7 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
     let mut shown = name;
     if is_main {
         // The kernel calls it by the program's name.
-        shown = *b"main\0\0\0\0\0\0\0\0\0\0\0\0";
+        shown = MAIN_NAME;
     }
     let half =
         |at: usize| u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|byte| shown[at + byte]));

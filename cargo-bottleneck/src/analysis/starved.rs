@@ -81,7 +81,8 @@ fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
         let of_threads = || {
             doings.iter().filter_map(|doing| Some((roles.thread_of(doing.task)?.position(), doing)))
         };
-        let runs = |state: State| matches!(state, State::Running | State::Runnable);
+        // Who could run does not wait, whoever has its CPU.
+        let runs = |state: State| state != State::Blocked;
         let running: Vec<usize> = of_threads()
             .filter(|(_, doing)| doing.span.is_some() && runs(doing.state))
             .map(|(thread, _)| thread)

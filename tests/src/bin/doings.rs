@@ -1,0 +1,162 @@
+//! A program whose threads each do one known thing: `doings WHAT [ARGUMENT]`. The tests look at its snapshots.
+#![expect(clippy::unwrap_used, reason = "a probe that fails fails its test")]
+#![expect(clippy::print_stdout, reason = "tells the test when it is to be killed")]
+
+use std::hint::black_box;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Condvar, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bottleneck_runtime::span;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = |at: usize| arguments.get(at).map(String::as_str).unwrap_or_default();
+    let count = || argument(1).parse::<usize>().unwrap();
+    match argument(0) {
+        "each" => each(Duration::from_millis(argument(1).parse().unwrap())),
+        "busy" => many(count(), true),
+        "blocked" => many(count(), false),
+        "bare-busy" => many_bare(count(), true),
+        "bare-blocked" => many_bare(count(), false),
+        "flip" => flip(),
+        "short-lived" => short_lived(count()),
+        other => panic!("does not do {other:?}"),
+    }
+}
+
+/// How long the threads of the measurements of cost live.
+const LIFE: Duration = Duration::from_secs(2);
+
+static LOCK: Mutex<()> = Mutex::new(());
+static IS_OVER: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+fn start(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).unwrap()
+}
+
+/// Computes until a time.
+fn compute_until(end: Instant) {
+    let mut x = 1_u64;
+    while Instant::now() < end {
+        for _ in 0..1000 {
+            x = black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        }
+    }
+}
+
+/// A thread for every thing that a thread can do.
+fn each(life: Duration) {
+    let end = Instant::now() + life;
+    let _main = span!("main_span");
+    let held = LOCK.lock().unwrap();
+    let (pipe_reader, pipe_writer) = std::io::pipe().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    let (to_queue, queue) = mpsc::channel::<()>();
+    let mut threads = vec![
+        start("locked", || {
+            let _span = span!("wants_lock");
+            drop(LOCK.lock());
+        }),
+        start("sleeper", move || {
+            let _span = span!("nap");
+            thread::sleep(life);
+        }),
+        start("receiver", move || {
+            let _span = span!("receive");
+            (&peer).read_exact(&mut [0]).unwrap();
+        }),
+        start("piped", move || {
+            let _span = span!("read_pipe");
+            (&pipe_reader).read_exact(&mut [0]).unwrap();
+        }),
+        start("busy", move || {
+            let _span = span!("compute");
+            compute_until(end);
+        }),
+        start("queued", move || {
+            let _span = span!("next_request");
+            queue.recv().unwrap_err();
+        }),
+    ];
+    // Without a span.
+    threads.push(start("bare-busy", move || compute_until(end)));
+    threads.push(start("bare-accept", move || drop(listener.accept())));
+    thread::sleep(end.saturating_duration_since(Instant::now()));
+    drop(held);
+    client.write_all(&[1]).unwrap();
+    (&pipe_writer).write_all(&[1]).unwrap();
+    drop(to_queue);
+    drop(TcpStream::connect(client.peer_addr().unwrap()));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// So many threads with spans, busy or blocked.
+fn many(n: usize, are_busy: bool) {
+    drop(span!("first"));
+    spawn(n, move |end| {
+        let _span = span!("worker");
+        if are_busy {
+            while Instant::now() < end {
+                let _span = span!("step");
+                compute_until(Instant::now() + Duration::from_micros(200));
+            }
+        } else {
+            wait();
+        }
+    });
+}
+
+/// The same without spans.
+fn many_bare(n: usize, are_busy: bool) {
+    drop(span!("first"));
+    spawn(n, move |end| if are_busy { compute_until(end) } else { wait() });
+}
+
+fn spawn(n: usize, body: impl Fn(Instant) + Copy + Send + 'static) {
+    let end = Instant::now() + LIFE;
+    let threads: Vec<_> =
+        (0..n).map(|at| start(&format!("worker-{at}"), move || body(end))).collect();
+    thread::sleep(LIFE);
+    *IS_OVER.0.lock().unwrap() = true;
+    IS_OVER.1.notify_all();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Waits without a limit of time, until the main thread says so.
+fn wait() {
+    let mut is_over = IS_OVER.0.lock().unwrap();
+    while !*is_over {
+        is_over = IS_OVER.1.wait(is_over).unwrap();
+    }
+}
+
+/// Many threads that do nothing, so that the tables of snapshots are full soon and often; says so when it has begun.
+fn flip() {
+    drop(span!("first"));
+    for at in 0..200 {
+        start(&format!("idle-{at}"), || {
+            let _span = span!("idle");
+            thread::park();
+        });
+    }
+    println!("begun");
+    thread::park();
+}
+
+/// So many threads without spans, one after the other.
+fn short_lived(n: usize) {
+    drop(span!("first"));
+    for at in 0..n {
+        let end = Instant::now() + Duration::from_millis(3);
+        start(&format!("conn-{at}"), move || compute_until(end)).join().unwrap();
+    }
+}
