@@ -16,7 +16,6 @@ use crate::error::Error;
 use crate::escape::is_obeyed;
 use crate::exit_code::ExitCode;
 use crate::signals::{SignalGuard, StoppedBy};
-use crate::status::Status;
 use crate::syscalls::{self, Usage};
 
 /// A program, ready to be started.
@@ -61,14 +60,25 @@ pub struct Exit {
     pub core_dumped: bool,
 }
 
-/// Runs the program to its end. `name` is what messages call it.
+/// A program that was started.
+#[derive(Debug)]
+pub struct Running<'a> {
+    program: &'a OsString,
+    pid: u32,
+    started: Duration,
+    signals: &'a SignalGuard,
+}
+
+/// Starts the program, which messages call `name`, and stops it after `duration` if there is one.
 ///
 /// # Errors
-/// If it cannot be started. How it ends is no error.
-pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Error> {
-    let setup = |what: String, error: io::Error| Error::new(ExitCode::Setup, what).why(error);
-    let signals = SignalGuard::install(name, status)
-        .map_err(|e| setup("cannot watch for signals".to_owned(), e))?;
+/// If it cannot be started.
+pub fn start<'a>(
+    launch: &'a Launch,
+    name: &str,
+    duration: Option<Duration>,
+    signals: &'a SignalGuard,
+) -> Result<Running<'a>, Error> {
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.args)
@@ -78,17 +88,70 @@ pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Erro
         command.current_dir(directory);
     }
     let started = syscalls::monotonic();
-    let child =
-        signals.start(|| command.spawn()).map_err(|error| cannot_start(&launch.program, &error))?;
+    let child = signals
+        .start(name, || command.spawn())
+        .map_err(|error| cannot_start(&launch.program, &error))?;
     let pid = child.id();
-    let waited = syscalls::wait_until_ended(pid);
-    let wall = syscalls::monotonic().saturating_sub(started);
-    // From here on no signal is sent to the process id, so that it can be freed.
-    let stopped_by = signals.program_ended();
-    let (exit, usage) = waited
-        .and_then(|()| syscalls::reap(pid))
-        .map_err(|error| setup(format!("cannot wait for `{}`", launch.program.display()), error))?;
-    Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+    if let Some(duration) = duration
+        && let Err(error) = signals.stop_after(duration)
+    {
+        // It runs already; better too long than without a report.
+        signals.status().warning(format_args!(
+            "`--duration` has no effect: no thread can be started ({error})\n  fix: stop the program with Ctrl-C"
+        ));
+    }
+    Ok(Running { program: &launch.program, pid, started, signals })
+}
+
+impl Running<'_> {
+    /// Waits until the program has ended. How it ends is no error.
+    ///
+    /// # Errors
+    /// If somebody else has taken its status.
+    pub fn wait(self) -> Result<Ended, Error> {
+        let Self { program, pid, started, signals } = self;
+        let waited = syscalls::wait_until_ended(pid);
+        let wall = syscalls::monotonic().saturating_sub(started);
+        // From here on no signal is sent to the process id, so that it can be freed.
+        let stopped_by = signals.program_ended();
+        let (exit, usage) = waited
+            .and_then(|()| syscalls::reap(pid))
+            .map_err(|error| setup(format!("cannot wait for `{}`", program.display()), &error))?;
+        Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+    }
+}
+
+fn setup(what: String, error: &io::Error) -> Error {
+    Error::new(ExitCode::Setup, what).why(error)
+}
+
+impl Ended {
+    /// Whether nothing went wrong: it ended well, or stopped because its time was up, by the signals that told it so.
+    pub fn is_as_asked(&self) -> bool {
+        match self.stopped_by {
+            Some(StoppedBy::Duration) => {
+                let by_signal =
+                    [Some(libc::SIGINT), Some(libc::SIGKILL)].contains(&self.exit.signal);
+                // A program that catches Ctrl-C may give the code that a shell would.
+                by_signal || [Some(0), Some(128 + libc::SIGINT)].contains(&self.exit.code)
+            }
+            Some(StoppedBy::Signal(_) | StoppedBy::Kill) | None => self.exit.is_success(),
+        }
+    }
+
+    /// Whether the program, or somebody who stopped it before its time, cut the run short.
+    pub fn is_cut(&self) -> bool {
+        let is_by_user = match self.stopped_by {
+            Some(StoppedBy::Signal(_) | StoppedBy::Kill) => true,
+            Some(StoppedBy::Duration) | None => false,
+        };
+        is_by_user || !self.is_as_asked()
+    }
+
+    /// The code that the command passes on: 0 where nothing went wrong, else that of the program.
+    pub fn code_to_pass_on(&self) -> u8 {
+        if self.is_as_asked() { 0 } else { self.exit.code_to_pass_on() }
+    }
 }
 
 /// Why a program did not start. The kernel has few words for it, and the same ones for a missing program and for a missing
@@ -236,6 +299,33 @@ mod tests {
         let exit = Exit::from(ExitStatus::from_raw(libc::SIGSEGV));
         assert_eq!(exit.code_to_pass_on(), 139);
         assert_eq!(exit.words(), "signal: 11, SIGSEGV: invalid memory reference");
+    }
+
+    #[test]
+    fn a_program_whose_time_was_up_has_ended_well_unless_it_failed() {
+        let ended = |status: i32, stopped_by: Option<StoppedBy>| Ended {
+            pid: 1,
+            started: Duration::ZERO,
+            wall: Duration::ZERO,
+            exit: Exit::from(ExitStatus::from_raw(status)),
+            stopped_by,
+            usage: Usage::default(),
+        };
+        let by_time = Some(StoppedBy::Duration);
+        for (status, stopped_by, code, is_cut) in [
+            (0, None, 0, false),
+            (libc::SIGINT, by_time, 0, false),
+            (libc::SIGKILL, by_time, 0, false),
+            (130 << 8, by_time, 0, false),
+            (1 << 8, by_time, 1, true),
+            (libc::SIGSEGV, by_time, 139, true),
+            (libc::SIGINT, None, 130, true),
+            (0, Some(StoppedBy::Signal(libc::SIGINT)), 0, true),
+            (libc::SIGKILL, Some(StoppedBy::Kill), 137, true),
+        ] {
+            let ended = ended(status, stopped_by);
+            assert_eq!((ended.code_to_pass_on(), ended.is_cut()), (code, is_cut), "{ended:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod analysis;
 pub mod cargo;
 pub mod cli;
 pub mod commands;
+pub mod descendants;
 pub mod error;
 pub mod escape;
 pub mod exit_code;
@@ -32,13 +33,13 @@ pub mod syscalls;
 pub mod units;
 
 use cli::Command;
-use status::Status;
+use commands::setup::Setup;
 
 /// Does what the arguments ask for, with or without the word `bottleneck` that cargo puts first.
 pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
     fault::keep_quiet();
     let code = fault::caught(|| Ok(invoke(args))).unwrap_or_else(|error| {
-        Status::default().error(&error);
+        status::Status::default().error(&error);
         error.code().code()
     });
     std::process::ExitCode::from(code)
@@ -54,12 +55,15 @@ fn invoke(args: impl Iterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let status = Status::new(invocation.verbosity);
+    let setup = Setup::load(&invocation.terminal);
+    let status = setup.status;
     fault::on_demand("main");
     let result = match &invocation.command {
-        Command::Run(options) => commands::run::run(options, status),
+        Command::Run(options) => commands::run::run(options, setup),
         Command::Report(options) => commands::report::report(options, status),
         Command::Doctor(options) => commands::doctor::doctor(*options, status),
+        Command::Clean(options) => commands::clean::clean(options, status),
+        Command::Completions(script) => commands::completions::print(script),
     };
     result.unwrap_or_else(|error| {
         status.error(&error);

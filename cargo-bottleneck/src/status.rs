@@ -58,6 +58,11 @@ impl Status {
         self.verbosity == Verbosity::Verbose
     }
 
+    /// Whether the user wants to see errors and warnings only.
+    pub fn is_quiet(self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// `        Word text`, not shown with `--quiet`.
     pub fn line(self, word: &str, text: impl Display) {
         if self.verbosity != Verbosity::Quiet {

@@ -48,6 +48,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         in_flight_ns: analysis.ledger.in_flight_ns,
         idle_ns: analysis.ledger.idle_ns,
         cut: profile.is_cut,
+        stopped_after_ns: None,
         pid: profile.pid,
         samples: Samples { n: analysis.ledger.n, interval: analysis.ledger.interval },
         on_cpu_source: on_cpu_source(profile).to_owned(),

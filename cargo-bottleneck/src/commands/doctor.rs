@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::escape::harmless_json;
 use crate::exit_code::ExitCode;
 use crate::machine::{self, Machine};
-use crate::run_dir::REPORTS;
+use crate::run_dir::{self, REPORTS};
 use crate::status::Status;
 
 /// What the user asked for.
@@ -31,7 +31,7 @@ pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
     let target = super::target_directory_here(status);
     let reports = target.join(REPORTS);
     // Where the target directory cannot be made, recordings cannot be either: the capability says so.
-    let _ = std::fs::create_dir_all(&reports);
+    let _ = run_dir::reports_folder(&target);
     let machine = Machine::measure(&reports, &reports).map_err(|error| {
         Error::new(ExitCode::Setup, "cannot examine this machine")
             .why(error)

@@ -41,8 +41,10 @@ pub struct Summary {
     pub in_flight_ns: u64,
     /// The rest of the time since recording began, in ns.
     pub idle_ns: u64,
-    /// The run did not end by itself.
+    /// The run did not end by itself, nor when its time was up.
     pub cut: bool,
+    /// The program was stopped after so many ns, as the user had asked; `null` if not.
+    pub stopped_after_ns: Option<u64>,
     /// Process id.
     pub pid: u32,
     /// Samples behind the shares; `n` is 0 where they are exact.

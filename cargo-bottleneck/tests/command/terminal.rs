@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::FromRawFd as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 
 /// A command in a terminal of its own.
@@ -65,6 +65,21 @@ impl Terminal {
         (&self.screen).write_all(b"\x03").unwrap();
     }
 
+    /// Types Ctrl-Z.
+    pub(crate) fn press_ctrl_z(&self) {
+        (&self.screen).write_all(b"\x1a").unwrap();
+    }
+
+    /// Types a line without words.
+    pub(crate) fn press_enter(&self) {
+        (&self.screen).write_all(b"\r").unwrap();
+    }
+
+    /// The process id of the command.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Blocks until the command has ended; its code, and everything that appeared, in plain text.
     pub(crate) fn finish(self) -> (Option<i32>, String) {
         let (code, text) = self.finish_raw();
@@ -74,7 +89,9 @@ impl Terminal {
     /// The same with the escape sequences.
     pub(crate) fn finish_raw(mut self) -> (Option<i32>, String) {
         while self.read() {}
-        let code = self.child.wait().unwrap().code();
+        let status = self.child.wait().unwrap();
+        // As a shell would show it.
+        let code = status.code().or(status.signal().map(|signal| 128 + signal));
         (code, self.seen.take())
     }
 

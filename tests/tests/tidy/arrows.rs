@@ -5,7 +5,7 @@ use super::{files, has_ending, none, read, top_modules};
 /// The modules of the command. Each may use those before it, never one behind it.
 ///
 /// `report::model` is plain data without behavior: `analysis` fills it, and the renderers in `report` see nothing else.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "exit_code",
     "syscalls",
     "units",
@@ -14,6 +14,7 @@ const ORDER: [&str; 20] = [
     "escape",
     "error",
     "status",
+    "descendants",
     "signals",
     "run_dir",
     "fault",

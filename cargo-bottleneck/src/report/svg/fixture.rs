@@ -138,6 +138,7 @@ pub(super) fn summary(roots: &[Frame]) -> Summary {
         in_flight_ns,
         idle_ns: in_flight_ns / 20,
         cut: false,
+        stopped_after_ns: None,
         pid: 1,
         samples: Samples::default(),
         on_cpu_source: "context switches".to_owned(),

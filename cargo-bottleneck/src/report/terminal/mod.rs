@@ -274,6 +274,10 @@ impl Page {
                 &format!("{how}; this is what it had recorded until then"),
             );
         }
+        if let Some(ns) = summary.stopped_after_ns {
+            let text = format!("after {}, as asked", crate::number::time(ns));
+            self.paragraph(2, Style::new(), "Stopped: ", &text);
+        }
         for path in summary.open_spans.iter().take(MOST_OPEN) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             self.paragraph(2, Style::new(), "Open at the end: ", &path.join(" › "));
