@@ -23,6 +23,7 @@ pub(super) struct Actor {
 
 /// A thread with a span that waits.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that rules ask one by one")]
 pub(super) struct Waiter {
     pub(super) thread: ThreadIdx,
     pub(super) span: SpanIdx,
