@@ -1,6 +1,7 @@
 //! Multiplies one large matrix with a vector, over and over.
 //!
-//! Verdict: memory
+//! Verdict: memory / bandwidth
+//! Start at: `matvec`
 //!
 //! Why that holds by construction: the matrix is at least four times as large as the last-level cache, so every pass
 //! reads all of it from memory, and each value of four bytes takes part in 2 FLOPs only. A core could do ten times as
@@ -18,10 +19,6 @@ use bottleneck_runtime::bottleneck;
 
 /// Values per row: 16 KiB, so that the vector stays in the first-level cache.
 const COLS: usize = 4096;
-/// Assumed where the system does not tell the size of its caches.
-const USUAL_CACHE: u64 = 32 << 20;
-/// The least size of the matrix.
-const LEAST_BYTES: u64 = 512 << 20;
 
 fn main() -> ExitCode {
     let seconds = match std::env::args().nth(1).map_or(Ok(5.0), |arg| arg.parse::<f64>()) {
@@ -60,10 +57,8 @@ fn main() -> ExitCode {
 
 /// Rows of a matrix of four times the last-level cache, or what half of the memory holds.
 fn rows() -> usize {
-    let cache = host::last_level_cache().unwrap_or(USUAL_CACHE);
-    let wanted = (4 * cache).max(LEAST_BYTES);
-    let bytes = host::available_memory().map_or(wanted, |available| wanted.min(available / 2));
-    if bytes < 4 * cache {
+    let bytes = host::streamed_bytes();
+    if host::last_level_cache().is_some_and(|cache| bytes < 4 * cache) {
         println!("note: only {} MiB fit into memory; the cache may serve a part", bytes >> 20);
     }
     usize::try_from(bytes / 4).unwrap_or(usize::MAX).div_ceil(COLS)

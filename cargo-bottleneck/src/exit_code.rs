@@ -7,6 +7,8 @@
 pub enum ExitCode {
     /// The program ran to a good end, but not a single span was recorded.
     NoSpans = 4,
+    /// The command has met a fault of its own; the recording is kept.
+    Fault = 70,
     /// The run could not be set up: no cargo, a program that cannot be started, a file that is not a profile.
     Setup = 96,
     /// A limit that the user gave was crossed.

@@ -4,18 +4,18 @@
 //! and job control work as without it. Nothing is read from or written to its streams.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::escape::is_obeyed;
 use crate::exit_code::ExitCode;
 use crate::signals::{SignalGuard, StoppedBy};
-use crate::status::Status;
 use crate::syscalls::{self, Usage};
 
 /// A program, ready to be started.
@@ -60,14 +60,25 @@ pub struct Exit {
     pub core_dumped: bool,
 }
 
-/// Runs the program to its end. `name` is what messages call it.
+/// A program that was started.
+#[derive(Debug)]
+pub struct Running<'a> {
+    program: &'a OsString,
+    pid: u32,
+    started: Duration,
+    signals: &'a SignalGuard,
+}
+
+/// Starts the program, which messages call `name`, and stops it after `duration` if there is one.
 ///
 /// # Errors
-/// If it cannot be started. How it ends is no error.
-pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Error> {
-    let setup = |what: String, error: io::Error| Error::new(ExitCode::Setup, what).why(error);
-    let signals = SignalGuard::install(name, status)
-        .map_err(|e| setup("cannot watch for signals".to_owned(), e))?;
+/// If it cannot be started.
+pub fn start<'a>(
+    launch: &'a Launch,
+    name: &str,
+    duration: Option<Duration>,
+    signals: &'a SignalGuard,
+) -> Result<Running<'a>, Error> {
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.args)
@@ -78,17 +89,112 @@ pub fn launch(launch: &Launch, name: &str, status: Status) -> Result<Ended, Erro
     }
     let started = syscalls::monotonic();
     let child = signals
-        .start(|| command.spawn())
-        .map_err(|error| setup(format!("cannot start `{}`", launch.program.display()), error))?;
+        .start(name, || command.spawn())
+        .map_err(|error| cannot_start(&launch.program, &error))?;
     let pid = child.id();
-    let waited = syscalls::wait_until_ended(pid);
-    let wall = syscalls::monotonic().saturating_sub(started);
-    // From here on no signal is sent to the process id, so that it can be freed.
-    let stopped_by = signals.program_ended();
-    let (exit, usage) = waited
-        .and_then(|()| syscalls::reap(pid))
-        .map_err(|error| setup(format!("cannot wait for `{}`", launch.program.display()), error))?;
-    Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+    if let Some(duration) = duration
+        && let Err(error) = signals.stop_after(duration)
+    {
+        // It runs already; better too long than without a report.
+        signals.status().warning(format_args!(
+            "`--duration` has no effect: no thread can be started ({error})\n  fix: stop the program with Ctrl-C"
+        ));
+    }
+    Ok(Running { program: &launch.program, pid, started, signals })
+}
+
+impl Running<'_> {
+    /// Waits until the program has ended. How it ends is no error.
+    ///
+    /// # Errors
+    /// If somebody else has taken its status.
+    pub fn wait(self) -> Result<Ended, Error> {
+        let Self { program, pid, started, signals } = self;
+        let waited = syscalls::wait_until_ended(pid);
+        let wall = syscalls::monotonic().saturating_sub(started);
+        // From here on no signal is sent to the process id, so that it can be freed.
+        let stopped_by = signals.program_ended();
+        let (exit, usage) = waited
+            .and_then(|()| syscalls::reap(pid))
+            .map_err(|error| setup(format!("cannot wait for `{}`", program.display()), &error))?;
+        Ok(Ended { pid, started, wall, exit: Exit::from(exit), stopped_by, usage })
+    }
+}
+
+fn setup(what: String, error: &io::Error) -> Error {
+    Error::new(ExitCode::Setup, what).why(error)
+}
+
+impl Ended {
+    /// Whether nothing went wrong: it ended well, or stopped because its time was up, by the signals that told it so.
+    pub fn is_as_asked(&self) -> bool {
+        match self.stopped_by {
+            Some(StoppedBy::Duration) => {
+                let by_signal =
+                    [Some(libc::SIGINT), Some(libc::SIGKILL)].contains(&self.exit.signal);
+                // A program that catches Ctrl-C may give the code that a shell would.
+                by_signal || [Some(0), Some(128 + libc::SIGINT)].contains(&self.exit.code)
+            }
+            Some(StoppedBy::Signal(_) | StoppedBy::Kill) | None => self.exit.is_success(),
+        }
+    }
+
+    /// Whether the program, or somebody who stopped it before its time, cut the run short.
+    pub fn is_cut(&self) -> bool {
+        let is_by_user = match self.stopped_by {
+            Some(StoppedBy::Signal(_) | StoppedBy::Kill) => true,
+            Some(StoppedBy::Duration) | None => false,
+        };
+        is_by_user || !self.is_as_asked()
+    }
+
+    /// The code that the command passes on: 0 where nothing went wrong, else that of the program.
+    pub fn code_to_pass_on(&self) -> u8 {
+        if self.is_as_asked() { 0 } else { self.exit.code_to_pass_on() }
+    }
+}
+
+/// Why a program did not start. The kernel has few words for it, and the same ones for a missing program and for a missing
+/// interpreter.
+fn cannot_start(program: &OsString, error: &io::Error) -> Error {
+    let path = Path::new(program);
+    let said = Error::new(ExitCode::Setup, format!("cannot start `{}`", program.display()));
+    let is_path = path.components().count() > 1;
+    match error.raw_os_error() {
+        Some(libc::ENOENT) if !is_path => said.why(format!("{error}: it is not in any folder of PATH")).fix(
+            "give its path, such as `./program`; if it is the runner of cargo's configuration, install it or correct \
+             `target.<triple>.runner`",
+        ),
+        Some(libc::ENOENT) if path.exists() => match interpreter(path) {
+            Some(name) => said
+                .why(format!("it is a script for `{name}`, which is not there"))
+                .fix(format!("install `{name}`, or correct the first line of the script")),
+            None => said
+                .why("the loader that it was linked for is not there")
+                .fix("build it on this machine, or for this system"),
+        },
+        Some(libc::ENOENT) => {
+            said.why(error).fix("build it first, or give the path of a program that is there")
+        }
+        Some(libc::EACCES) if path.is_dir() => {
+            said.why("it is a folder").fix("give the path of a program")
+        }
+        Some(libc::EACCES) => said
+            .why(format!("{error}: it may not be executed"))
+            .fix(format!("allow it: chmod +x {}", shell_words(std::iter::once(program)))),
+        Some(libc::ENOEXEC) => said.why(format!("{error}: it is neither a program of this machine nor a script")).fix(
+            "build it for this machine; a script says in its first line what runs it, such as #!/bin/sh",
+        ),
+        _ => said.why(error).fix("see whether it starts without `cargo bottleneck`"),
+    }
+}
+
+/// What the first line of a script names to run it.
+fn interpreter(path: &Path) -> Option<String> {
+    let mut head = [0; 256];
+    let read = std::fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let line = head[..read].strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).split_whitespace().next()?.to_owned())
 }
 
 impl Launch {
@@ -115,8 +221,22 @@ fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=/,.+:@%^".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
+    } else if word.chars().any(is_obeyed) {
+        // The form of bash, zsh and ksh in which nothing has to stand as itself.
+        let escaped: String = word.chars().map(dollar_quoted).collect();
+        format!("$'{escaped}'")
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn dollar_quoted(c: char) -> String {
+    match c {
+        '\\' | '\'' => format!("\\{c}"),
+        '\n' => r"\n".to_owned(),
+        c if c.is_ascii() && is_obeyed(c) => format!("\\x{:02x}", u32::from(c)),
+        c if is_obeyed(c) => format!("\\U{:08x}", u32::from(c)),
+        c => c.to_string(),
     }
 }
 
@@ -182,6 +302,33 @@ mod tests {
     }
 
     #[test]
+    fn a_program_whose_time_was_up_has_ended_well_unless_it_failed() {
+        let ended = |status: i32, stopped_by: Option<StoppedBy>| Ended {
+            pid: 1,
+            started: Duration::ZERO,
+            wall: Duration::ZERO,
+            exit: Exit::from(ExitStatus::from_raw(status)),
+            stopped_by,
+            usage: Usage::default(),
+        };
+        let by_time = Some(StoppedBy::Duration);
+        for (status, stopped_by, code, is_cut) in [
+            (0, None, 0, false),
+            (libc::SIGINT, by_time, 0, false),
+            (libc::SIGKILL, by_time, 0, false),
+            (130 << 8, by_time, 0, false),
+            (1 << 8, by_time, 1, true),
+            (libc::SIGSEGV, by_time, 139, true),
+            (libc::SIGINT, None, 130, true),
+            (0, Some(StoppedBy::Signal(libc::SIGINT)), 0, true),
+            (libc::SIGKILL, Some(StoppedBy::Kill), 137, true),
+        ] {
+            let ended = ended(status, stopped_by);
+            assert_eq!((ended.code_to_pass_on(), ended.is_cut()), (code, is_cut), "{ended:?}");
+        }
+    }
+
+    #[test]
     fn every_code_is_passed_on() {
         for code in 0..=255_u8 {
             assert_eq!(
@@ -195,5 +342,7 @@ mod tests {
     fn words_are_quoted_for_a_shell() {
         let words = ["target/debug/x", "a b", "", "it's", "--n=3"].map(OsString::from);
         assert_eq!(shell_words(words.iter()), r"target/debug/x 'a b' '' 'it'\''s' --n=3");
+        let words = ["it's\n\x1b[2J", "a\\\u{202e}b"].map(OsString::from);
+        assert_eq!(shell_words(words.iter()), r"$'it\'s\n\x1b[2J' $'a\\\U0000202eb'");
     }
 }

@@ -1,7 +1,7 @@
 //! Status lines as cargo prints them: a word right-aligned in 12 columns, then the text, on stderr.
 //!
 //! Everything that the command says to a person goes through here, so that the program's stdout stays its own. Nothing
-//! here fails: a closed stderr must not end a run that is being recorded.
+//! here fails, and nothing that a terminal would obey gets through but our own colors: a closed stderr must not end a run that is being recorded.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 
 use crate::error::Error;
+use crate::escape::{harmless, harmless_lines};
 
 /// Cargo's colors for messages.
 pub mod style {
@@ -57,9 +58,15 @@ impl Status {
         self.verbosity == Verbosity::Verbose
     }
 
+    /// Whether the user wants to see errors and warnings only.
+    pub fn is_quiet(self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// `        Word text`, not shown with `--quiet`.
     pub fn line(self, word: &str, text: impl Display) {
         if self.verbosity != Verbosity::Quiet {
+            let text = harmless(&text.to_string());
             print(format_args!("{}{word:>12}{:#} {text}\n", style::GOOD, style::GOOD));
         }
     }
@@ -71,7 +78,7 @@ impl Status {
         }
     }
 
-    /// A block of text as it is, not shown with `--quiet`.
+    /// A block of text as it is, whose names are harmless already; not shown with `--quiet`.
     pub fn text(self, text: &str) {
         if self.verbosity != Verbosity::Quiet {
             print(format_args!("{}\n", text.trim_end()));
@@ -101,6 +108,7 @@ impl Status {
 fn labelled(label: &str, style: Style, text: impl Display) {
     // The colon is not part of the colored word in cargo's own messages, but it is bold.
     let bold = Style::new().bold();
+    let text = harmless_lines(&text.to_string());
     print(format_args!("{style}{label}{style:#}{bold}:{bold:#} {text}\n"));
 }
 

@@ -193,6 +193,16 @@ pub fn memory_file(name: &CStr) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
 
+/// Locks an open file or folder for this process, until it is closed.
+///
+/// # Errors
+/// `WouldBlock` if another process has locked it; others where the file system knows no locks.
+pub fn try_lock(file: &File) -> io::Result<()> {
+    // SAFETY: only passes a descriptor that `file` keeps open.
+    let failed = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0;
+    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Tries what the recording will do with its file: reserve `length` bytes, map them shared, write the first one.
 ///
 /// # Errors

@@ -5,6 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Assumed where the system does not tell the size of its caches.
+const USUAL_CACHE: u64 = 32 << 20;
+
 /// Bytes of the largest cache that the first core uses.
 #[must_use]
 pub fn last_level_cache() -> Option<u64> {
@@ -25,6 +28,14 @@ pub fn available_memory() -> Option<u64> {
         .iter()
         .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
     Some(limit.map_or(free, |limit| free.min(limit)))
+}
+
+/// Bytes of a matrix that no cache holds, so that every pass over it streams from memory: four times the last-level
+/// cache and at least 512 MiB, but no more than half of the available memory.
+#[must_use]
+pub fn streamed_bytes() -> u64 {
+    let wanted = (4 * last_level_cache().unwrap_or(USUAL_CACHE)).max(512 << 20);
+    available_memory().map_or(wanted, |available| wanted.min(available / 2))
 }
 
 /// The folder for large generated files: the cargo target directory that holds this program, else the folder for
@@ -71,6 +82,13 @@ mod tests {
         assert_eq!(parse_size("512"), Some(512));
         assert_eq!(parse_size("K"), None);
         assert_eq!(parse_size("4X"), None);
+    }
+
+    #[test]
+    fn what_streams_is_larger_than_the_caches_or_takes_half_of_the_memory() {
+        let bytes = streamed_bytes();
+        let is_large = last_level_cache().is_none_or(|cache| 4 * cache <= bytes);
+        assert!(is_large || available_memory().is_some_and(|available| bytes <= available));
     }
 
     #[test]

@@ -37,6 +37,19 @@ impl Mapping {
     /// # Errors
     /// If the file is empty, its size cannot be read, or the kernel refuses the mapping.
     pub fn new(file: &File) -> io::Result<Self> {
+        Self::with_flags(file, POPULATE)
+    }
+
+    /// Maps `file` as [`new`](Self::new) does, but reads nothing: a page is read when it is first used, and whoever uses
+    /// it waits for the disk, within whatever looks like arithmetic. That is the default of most loaders.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn lazy(file: &File) -> io::Result<Self> {
+        Self::with_flags(file, 0)
+    }
+
+    fn with_flags(file: &File, flags: libc::c_int) -> io::Result<Self> {
         let bytes = usize::try_from(file.metadata()?.len()).map_err(|_| {
             io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than the address space")
         })?;
@@ -49,7 +62,7 @@ impl Mapping {
                 ptr::null_mut(),
                 bytes,
                 libc::PROT_READ,
-                libc::MAP_SHARED | POPULATE,
+                libc::MAP_SHARED | flags,
                 file.as_raw_fd(),
                 0,
             )
@@ -117,6 +130,15 @@ mod tests {
         assert_eq!(mapping.floats(0), [1.5, -2.0, 3.25]);
         assert_eq!(mapping.floats(4), [-2.0, 3.25]);
         assert_eq!(mapping.len(), 12);
+    }
+
+    #[test]
+    fn a_lazy_mapping_holds_the_same_values() {
+        let path = std::env::temp_dir().join(format!("bottleneck-lazy-{}", std::process::id()));
+        std::fs::write(&path, 2.5f32.to_ne_bytes()).unwrap();
+        let mapping = Mapping::lazy(&File::open(&path).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(mapping.floats(0), [2.5]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ Options:
       --seed N           seed of the sampling [default: 1]
       --temperature T    0 always takes the most likely token [default: 0.8]
       --top-k N          sample among the N most likely tokens [default: 40]
+      --quiet            print the generated text only, which is the same in every run
   -h, --help             print this help
 ";
 
@@ -44,6 +45,7 @@ pub(crate) struct Args {
     pub(crate) seed: u64,
     pub(crate) temperature: f32,
     pub(crate) top_k: usize,
+    pub(crate) quiet: bool,
     pub(crate) help: bool,
 }
 
@@ -57,6 +59,7 @@ impl Default for Args {
             seed: 1,
             temperature: 0.8,
             top_k: 40,
+            quiet: false,
             help: false,
         }
     }
@@ -89,6 +92,7 @@ impl Args {
                 "--seed" => res.seed = in_range(&name, &value()?, 0..=u64::MAX)?,
                 "--temperature" => res.temperature = in_range(&name, &value()?, 0.0..=100.0)?,
                 "--top-k" => res.top_k = in_range(&name, &value()?, 1..=256)?,
+                "--quiet" => res.quiet = true,
                 "-h" | "--help" => res.help = true,
                 _ => return Err(format!("there is no option `{name}`; see `--help`")),
             }

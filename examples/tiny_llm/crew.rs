@@ -118,8 +118,16 @@ impl<'w> Crew<'w> {
         } else {
             matvec(own, x.row(0), &mut y.row_mut(0)[..share]);
         }
+        if !self.helpers.is_empty() {
+            self.gather(weights.rows(), share, tokens, y);
+        }
+    }
+
+    /// Waits for the helpers, and puts their rows beside those of the calling thread.
+    #[bottleneck]
+    fn gather(&mut self, rows: usize, share: usize, tokens: usize, y: &mut Batch) {
         for (number, helper) in self.helpers.iter_mut().enumerate() {
-            let (from, to) = helper_rows(number, share, weights.rows());
+            let (from, to) = helper_rows(number, share, rows);
             helper.output = helper.results.recv().expect("a helper ends after the crew only");
             if from < to {
                 for (t, row) in helper.output.chunks_exact(to - from).take(tokens).enumerate() {
@@ -142,6 +150,8 @@ fn pack(packed: &mut Packed, x: &Batch, tokens: usize) {
 }
 
 impl Job<'_> {
+    /// Computes the rows of a helper. No span is open between two jobs: a helper that waits for one has nothing to do.
+    #[bottleneck]
     fn run(mut self) -> Vec<f32> {
         let rows = self.weights.rows();
         match &self.input {

@@ -55,16 +55,21 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let config = Config::streaming(bytes_to_stream(args.size));
-    println!(
-        "model: {} layers of width {}, {} MiB of weights per decoded token",
-        config.layers,
-        config.dim,
-        config.streamed_bytes() >> 20
-    );
+    let config = Config::streaming(bytes_to_stream(args.size, args.quiet));
+    if !args.quiet {
+        println!(
+            "model: {} layers of width {}, {} MiB of weights per decoded token",
+            config.layers,
+            config.dim,
+            config.streamed_bytes() >> 20
+        );
+    }
     let start = Instant::now();
     let file = load_weights(&config)?;
-    println!("weights: ready after {:.1} s", start.elapsed().as_secs_f64());
+    if !args.quiet {
+        println!("weights: ready after {:.1} s", start.elapsed().as_secs_f64());
+        println!("prompt: {}", args.prompt);
+    }
 
     let prompt: Vec<usize> =
         std::iter::once(START).chain(args.prompt.bytes().map(usize::from)).collect();
@@ -73,8 +78,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let crew = Crew::start(scope, args.threads)?;
         let capacity = prompt.len() + args.tokens;
         let mut model = Model::new(&config, file.tensors(&config), crew, capacity, prompt.len());
-        println!("prompt: {}", args.prompt);
-        generate(&mut model, &mut sampler, &prompt, args.tokens).print(&config, prompt.len());
+        let generated = generate(&mut model, &mut sampler, &prompt, args.tokens);
+        if args.quiet {
+            println!("{}", generated.bytes.escape_ascii());
+        } else {
+            generated.print(&config, prompt.len());
+        }
         Ok(())
     })
 }
@@ -133,21 +142,23 @@ impl Generated {
 }
 
 /// The bytes that a decode step shall stream, with a note where that is less than a cache-proof amount.
-fn bytes_to_stream(size: Size) -> u64 {
+fn bytes_to_stream(size: Size, quiet: bool) -> u64 {
     if let Size::Mib(mib) = size {
         return mib << 20;
     }
     let cache = host::last_level_cache().unwrap_or_else(|| {
-        println!(
-            "note: the size of the last-level cache is unknown, {} MiB are assumed",
-            USUAL_CACHE >> 20
-        );
+        if !quiet {
+            println!(
+                "note: the size of the last-level cache is unknown, {} MiB are assumed",
+                USUAL_CACHE >> 20
+            );
+        }
         USUAL_CACHE
     });
     let wanted = (4 * cache).max(LEAST_BYTES);
     // Half is for the program, the file in the page cache, and everybody else.
     let bound = host::available_memory().map_or(wanted, |bytes| bytes / 2);
-    if bound < wanted {
+    if bound < wanted && !quiet {
         println!(
             "note: {} MiB of weights instead of {} MiB, because no more memory is available{}",
             bound >> 20,

@@ -59,8 +59,27 @@ impl Bottleneck {
         folder: &Path,
         args: impl IntoIterator<Item = A>,
     ) -> Command {
-        let mut command = clean(&self.binary);
-        // As cargo starts it.
+        Self::set_up(clean(&self.binary), folder, args)
+    }
+
+    /// The same, started by another program: `WITHIN[0] WITHIN[1..] cargo-bottleneck bottleneck ARGS`.
+    pub fn command_within<A: AsRef<OsStr>>(
+        &self,
+        within: &[&str],
+        folder: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
+        let mut command = clean(within[0]);
+        command.args(&within[1..]).arg(&self.binary);
+        Self::set_up(command, folder, args)
+    }
+
+    /// As cargo starts it.
+    fn set_up<A: AsRef<OsStr>>(
+        mut command: Command,
+        folder: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
         command.env("CARGO", env!("CARGO")).arg("bottleneck").args(args);
         command.current_dir(folder).stdin(Stdio::null());
         command
@@ -111,6 +130,13 @@ impl Ran {
         let without_end = self.stdout.strip_suffix('\n').unwrap_or(&self.stdout);
         without_end.rfind('\n').map_or("", |end| &self.stdout[..=end])
     }
+}
+
+/// `cargo ARGS`, in a folder: what `cargo bottleneck` is compared with.
+pub fn cargo<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Command {
+    let mut command = clean(env!("CARGO"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
 }
 
 /// The workspace that this package is a member of.

@@ -3,6 +3,9 @@
 mod at_site;
 pub mod command;
 pub mod executor;
+pub mod hostile;
+pub mod label;
+pub mod neighbors;
 pub mod picture;
 pub mod recorded;
 pub mod seen;

@@ -155,6 +155,27 @@ fn an_endless_program_is_reported_on_when_it_is_interrupted() {
 }
 
 #[test]
+fn an_endless_program_is_reported_on_when_its_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut args = run_args(folder.path(), &[PROBE, "count"]);
+    args.splice(1..1, ["--duration".into(), "300ms".into()]);
+    let ran = Ran::of(bottleneck().command(folder.path(), args));
+    // Nothing has failed: this is what was asked for.
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert!(!ran.stderr.contains("error"), "{}", ran.stderr);
+    let summary = summary::read(&folder.path().join("report/summary.json"));
+    assert_eq!(
+        (&summary["cut"], &summary["stopped_after_ns"]),
+        (&false.into(), &300_000_000.into())
+    );
+    assert_eq!(summary["exit"]["signal"], 2);
+    assert!(number(&span(&summary, &["outer", "step"])["calls"]) > 0);
+    assert_eq!(summary["open_spans"][0][0], "outer");
+    let again = Ran::of(bottleneck().command(folder.path(), ["report", "report"]));
+    assert!(again.stderr.contains("Stopped: after 300 ms, as asked"), "{}", again.stderr);
+}
+
+#[test]
 fn a_forked_child_is_named_and_left_out() {
     let run = Run::probe(&["fork"]);
     assert_eq!(run.ran.code, Some(0), "{:#?}", run.ran);

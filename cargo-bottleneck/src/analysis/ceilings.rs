@@ -1,6 +1,6 @@
 //! What the machine can do at most, as the analysis needs it: plain numbers with their spread.
 
-use crate::profile::{Dtype, Profile};
+use crate::profile::Dtype;
 
 /// The least, the middle and the greatest of several measurements of one thing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +52,7 @@ pub struct Peak {
 }
 
 /// Ceilings measured on the machine that the program ran on. Each is that of `threads` threads together, measured with
-/// as many threads as declare work in the run ([`working_threads`]).
+/// as many threads as do declared work at once in the run ([`super::working_threads`]).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ceilings {
     /// Bytes per second read from DRAM.
@@ -116,13 +116,4 @@ impl Ceilings {
 
 fn by_median(a: &Peak, b: &Peak) -> std::cmp::Ordering {
     a.rate.median.total_cmp(&b.rate.median)
-}
-
-/// Threads of the program that declare work, at least 1: measure ceilings with so many.
-pub fn working_threads(profile: &Profile) -> u32 {
-    let works = |range: std::ops::Range<usize>| {
-        profile.spans.values()[range].iter().any(|path| path.work.is_some())
-    };
-    let n = profile.program_threads().filter(|(_, thread)| works(thread.spans.clone())).count();
-    u32::try_from(n).unwrap_or(u32::MAX).max(1)
 }

@@ -2,16 +2,18 @@
 //!
 //! A path that declares work or asserts a kind says something about itself and about everything inside it that says nothing:
 //! that is its *region*. On-CPU time has the kind of its region, by the roofline or by the assertion; without a region it
-//! is `other`. Preemption is scheduling. Waits are `other`, since only their amount is recorded, unless the region asserts a
-//! kind. An assertion outranks the roofline, and loses confidence where the roofline contradicts it.
+//! is `other`. What spins is scheduling. Waits are a matter of [`super::blame`], unless the region asserts a kind. An assertion
+//! outranks the roofline, and loses confidence where the roofline contradicts it.
 
 use crate::kind::Kind;
 use crate::profile::{Profile, SpanIdx, Work};
 use crate::report::model::Confidence;
 
 use super::ceilings::Ceilings;
-use super::roofline::{Abstained, Point, Says, Subkind, judge};
-use super::{Column, SelfTime};
+use super::roles::Roles;
+use super::roofline::{Abstained, Point, Says, judge};
+use super::subkind::Subkind;
+use super::{Column, SelfTime, pool};
 
 /// Why a path's on-CPU time has the kind that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Reason {
     Roofline,
     /// The author says so.
     Asserted,
+    /// It was sampled beside spin-wait hints.
+    Spins,
     /// Declared work does not tell.
     Abstained(Abstained),
     /// Nothing is declared.
@@ -48,9 +52,9 @@ pub struct Classified {
 pub struct Region {
     /// What it declares.
     pub work: Work,
-    /// Its on-CPU time, in ns.
+    /// Its on-CPU time, with that of the threads without spans that worked for it, in ns.
     pub on_cpu_ns: u64,
-    /// Its waits, in ns.
+    /// Its waits in which others may have worked for it, in ns.
     pub blocked_ns: u64,
     /// Where it lies under the roofline; `None` without ceilings or time.
     pub point: Option<Point>,
@@ -70,21 +74,29 @@ pub struct Classification {
 }
 
 /// Classifies every path. Without `ceilings` declared work says nothing.
-pub fn classify(
+pub(super) fn classify(
     profile: &Profile,
     times: &Column<SpanIdx, SelfTime>,
+    roles: &Roles<'_>,
     ceilings: Option<&Ceilings>,
 ) -> Classification {
+    let helped = pool::helped(profile, roles, times);
     let asserted = |span: SpanIdx| profile.sites[profile.spans[span].site].asserted;
     let mut owners: Column<SpanIdx, Option<SpanIdx>> = Column::filled(profile.spans.len(), None);
-    let mut in_region: Column<SpanIdx, (u64, u64)> = Column::filled(profile.spans.len(), (0, 0));
+    let mut in_region: Column<SpanIdx, Inside> =
+        Column::filled(profile.spans.len(), Inside::default());
     for (span, path) in profile.spans.iter() {
         let says_something = path.work.is_some() || asserted(span).is_some();
         owners[span] =
             if says_something { Some(span) } else { path.parent.and_then(|parent| owners[parent]) };
         if let Some(owner) = owners[span] {
-            in_region[owner].0 += times[span].on_cpu_ns;
-            in_region[owner].1 += times[span].blocked_ns;
+            let inside = &mut in_region[owner];
+            // Who spins does none of the work.
+            if !roles.spins(span) {
+                inside.on_cpu += times[span].on_cpu_ns;
+            }
+            inside.helped += helped[span].by_helpers_ns;
+            inside.unclear += helped[span].unclear_ns;
         }
     }
     let regions: Column<SpanIdx, Option<Region>> = profile
@@ -94,12 +106,33 @@ pub fn classify(
         .collect();
     let classified = profile.spans.indices().map(|span| {
         let owner = owners[span].unwrap_or(span);
-        of_owner(owner, asserted(owner), regions[owner].as_ref())
+        let of_owner = of_owner(owner, asserted(owner), regions[owner].as_ref());
+        if !roles.spins(span) || of_owner.reason == Reason::Asserted {
+            return of_owner;
+        }
+        Classified {
+            on_cpu: Kind::Scheduling,
+            subkind: Some(Subkind::Spin),
+            confidence: Confidence::Moderate,
+            reason: Reason::Spins,
+            owner: span,
+            ..of_owner
+        }
     });
     Classification { spans: classified.collect(), regions }
 }
 
-fn region(work: Work, (on_cpu_ns, blocked_ns): (u64, u64), ceilings: Option<&Ceilings>) -> Region {
+/// Time of a region, in ns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Inside {
+    on_cpu: u64,
+    helped: u64,
+    unclear: u64,
+}
+
+fn region(work: Work, inside: Inside, ceilings: Option<&Ceilings>) -> Region {
+    let on_cpu_ns = inside.on_cpu.saturating_add(inside.helped);
+    let blocked_ns = inside.unclear;
     let most_ns = on_cpu_ns.saturating_add(blocked_ns);
     let point = ceilings.and_then(|ceilings| Point::new(work, on_cpu_ns, most_ns, ceilings));
     let (says, confidence) = match &point {
@@ -170,7 +203,8 @@ mod tests {
     #[track_caller]
     fn check(builder: &ProfileBuilder, expected: &[(Kind, Kind, Reason)]) {
         let profile = builder.build();
-        let found = classify(&profile, &attribute(&profile), Some(&ceilings()));
+        let found =
+            classify(&profile, &attribute(&profile), &Roles::of(&profile), Some(&ceilings()));
         let found: Vec<_> =
             found.spans.values().iter().map(|it| (it.on_cpu, it.waits, it.reason)).collect();
         assert_eq!(found, expected);

@@ -6,40 +6,32 @@
 use std::collections::BTreeMap;
 
 use crate::kind::Kind;
-use crate::number::time;
-use crate::profile::{Profile, SiteIdx, SpanIdx};
+use crate::number::{count, time};
+use crate::profile::{OffCpuSource, Profile, SiteIdx, SpanIdx, TaskIdx};
 use crate::report::model::{self, Confidence, Evidence, Source};
 
+use super::blame::Part;
+use super::cause::Cause;
 use super::classify::{Classification, Reason};
 use super::gain::Gain;
 use super::identity::{Label, path_names};
 use super::kinds::ratio;
-use super::roofline::Subkind;
+use super::ledger::{Basis, Ledger, Row};
+use super::subkind::Subkind;
 use super::{Column, SelfTime, wording};
 
 /// Everything about the paths that findings are made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) profile: &'a Profile,
-    /// Other programs are what kept threads from running.
-    pub(super) disturbed: bool,
     pub(super) times: &'a Column<SpanIdx, SelfTime>,
     pub(super) classes: &'a Classification,
     pub(super) labels: &'a Column<SpanIdx, Label>,
+    pub(super) ledger: &'a Ledger,
     /// Why declared work cannot be judged, where there are no ceilings.
     pub(super) no_ceilings: Option<&'a str>,
-    /// Spans are on one thread, so that thread time is wall time.
-    pub(super) is_exact: bool,
     /// Sites are marked as requests.
     pub(super) has_requests: bool,
-}
-
-/// What the time of a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    OnCpu,
-    Waits,
-    Preempted,
 }
 
 /// Time of one kind at one site.
@@ -48,51 +40,77 @@ pub(super) struct Finding {
     pub(super) kind: Kind,
     pub(super) subkind: Option<Subkind>,
     pub(super) part: Part,
+    /// What most of it was waited for.
+    pub(super) cause: Option<Cause>,
+    /// The threads without spans that did most of it.
+    pub(super) helper: Option<TaskIdx>,
     /// The path where most of it is.
     pub(super) lead: SpanIdx,
     pub(super) ns: u64,
     /// Of the time in its scope.
     pub(super) share: f64,
+    /// The share that would be saved if nothing idled, where scheduling is to blame.
+    pub(super) lost: f64,
     lead_ns: u64,
 }
 
+/// The time of one place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    ns: u64,
+    lost_ns: u64,
+    /// The largest row: its cause and helper are those of the place.
+    most_ns: u64,
+    cause: Option<Cause>,
+    helper: Option<TaskIdx>,
+}
+
 /// The findings of a scope, the largest first; ties in the order of the paths.
-pub(super) fn find(facts: &Facts<'_>, scope: &[SpanIdx]) -> Vec<Finding> {
+pub(super) fn find<'r>(facts: &Facts<'_>, scope: impl Iterator<Item = &'r Row>) -> Vec<Finding> {
     type Group = (Kind, Option<Subkind>, Part, SiteIdx);
-    let mut groups: BTreeMap<Group, BTreeMap<SpanIdx, u64>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, BTreeMap<SpanIdx, Sum>> = BTreeMap::new();
     let mut whole = 0;
-    for &span in scope {
-        let (time, class) = (facts.times[span], facts.classes.spans[span]);
-        whole += time.wall_ns;
-        // Waits whose cause is not known are a matter of the path itself, asserted ones of whoever asserts them.
-        let waits_at = if class.waits == Kind::Other { span } else { class.owner };
-        let waits = (class.waits, (class.waits != Kind::Other).then_some(class.subkind).flatten());
-        let by = if facts.disturbed { Subkind::Interference } else { Subkind::Oversubscribed };
-        let preempted = (Kind::Scheduling, Some(by));
-        for (ns, (kind, subkind), part, at) in [
-            (time.on_cpu_ns, (class.on_cpu, class.subkind), Part::OnCpu, class.owner),
-            (
-                time.blocked_ns,
-                waits,
-                if waits.0 == Kind::Other { Part::Waits } else { Part::OnCpu },
-                waits_at,
-            ),
-            (time.preempted_ns, preempted, Part::Preempted, span),
-        ] {
-            if ns > 0 {
-                let site = facts.profile.spans[at].site;
-                *groups.entry((kind, subkind, part, site)).or_default().entry(at).or_default() +=
-                    ns;
+    for row in scope {
+        let blamed = row.blamed;
+        whole += row.ns;
+        let class = facts.classes.spans[blamed.span];
+        // Work is a matter of whoever declares or asserts it, a wait of the path itself.
+        let (part, at) = match blamed.part {
+            Part::OnCpu | Part::Helpers if blamed.subkind == Some(Subkind::Spin) => {
+                (Part::OnCpu, blamed.span)
             }
+            Part::OnCpu | Part::Helpers => (Part::OnCpu, class.owner),
+            Part::Waits if blamed.subkind == Some(Subkind::Asserted) => (Part::OnCpu, class.owner),
+            part => (part, blamed.span),
+        };
+        let site = facts.profile.spans[at].site;
+        let group = groups.entry((blamed.kind, blamed.subkind, part, site)).or_default();
+        let sum = group.entry(at).or_default();
+        sum.ns += row.ns;
+        sum.lost_ns += row.lost_ns;
+        if row.ns > sum.most_ns {
+            (sum.most_ns, sum.cause, sum.helper) = (row.ns, blamed.cause, blamed.helper);
         }
     }
     let mut res: Vec<Finding> = groups
         .into_iter()
         .filter_map(|((kind, subkind, part, _), paths)| {
-            let ns = paths.values().sum();
-            let (&lead, &lead_ns) =
-                paths.iter().max_by_key(|&(&span, &ns)| (ns, std::cmp::Reverse(span)))?;
-            Some(Finding { kind, subkind, part, lead, ns, share: ratio(ns, whole), lead_ns })
+            let ns = paths.values().map(|sum| sum.ns).sum();
+            let lost_ns = paths.values().map(|sum| sum.lost_ns).sum();
+            let (&lead, sum) =
+                paths.iter().max_by_key(|&(&span, sum)| (sum.ns, std::cmp::Reverse(span)))?;
+            Some(Finding {
+                kind,
+                subkind,
+                part,
+                cause: sum.cause,
+                helper: sum.helper,
+                lead,
+                ns,
+                share: ratio(ns, whole),
+                lost: ratio(lost_ns, whole),
+                lead_ns: sum.ns,
+            })
         })
         .collect();
     res.sort_by_key(|finding| (std::cmp::Reverse(finding.ns), finding.lead, finding.part));
@@ -101,16 +119,21 @@ pub(super) fn find(facts: &Facts<'_>, scope: &[SpanIdx]) -> Vec<Finding> {
 
 impl Finding {
     pub(super) fn confidence(&self, facts: &Facts<'_>) -> Confidence {
-        match self.part {
-            Part::OnCpu => facts.classes.spans[self.lead].confidence,
-            Part::Waits => Confidence::Weak,
-            // The kernel said so, or the difference of two clocks.
-            Part::Preempted => {
-                match facts.profile.threads[facts.profile.spans[self.lead].thread].source {
-                    crate::profile::OffCpuSource::Switches => Confidence::Strong,
-                    _ => Confidence::Moderate,
-                }
+        let source = facts.profile.threads[facts.profile.spans[self.lead].thread].source;
+        let by_records = source == OffCpuSource::Switches;
+        match (self.part, self.kind) {
+            (_, Kind::Other) => Confidence::Weak,
+            // Both what runs and that it only waits are sampled.
+            (Part::OnCpu, Kind::Scheduling) if self.subkind == Some(Subkind::Spin) => {
+                Confidence::Moderate
             }
+            (Part::OnCpu | Part::Helpers, _) => facts.classes.spans[self.lead].confidence,
+            // `epoll` does not say for what.
+            (Part::Waits, _) if self.cause == Some(Cause::Events) => Confidence::Weak,
+            // The kernel said so: the amount is exact, and the call unmistakable.
+            (Part::Waits | Part::Preempted, _) if by_records => Confidence::Strong,
+            // The difference of two clocks; and who holds up whom is inferred.
+            (Part::Waits | Part::Preempted | Part::HeldUp, _) => Confidence::Moderate,
         }
     }
 
@@ -118,31 +141,58 @@ impl Finding {
         let mut res = Vec::new();
         let class = facts.classes.spans[self.lead];
         let seconds = |ns: u64| ns as f64 / 1e9;
+        let mut add = |what: String, value: f64, unit: &str, of: Option<f64>, source: Source| {
+            res.push(Evidence { what, value, unit: unit.to_owned(), of, source });
+        };
+        let source = match facts.ledger.basis {
+            Basis::Sampled => Source::Inferred,
+            Basis::Exact | Basis::ThreadTime => Source::Measured,
+        };
         match self.part {
-            Part::OnCpu => {
-                if class.reason == Reason::Asserted {
-                    res.push(Evidence {
-                        what: format!("asserted as {}", class.on_cpu.word()),
-                        value: seconds(self.lead_ns),
-                        unit: "s".to_owned(),
-                        of: None,
-                        source: Source::Declared,
-                    });
+            Part::OnCpu | Part::Helpers if self.subkind == Some(Subkind::Spin) => {
+                let samples = facts.profile.samples.as_ref().map(|samples| samples[self.lead]);
+                if let Some(samples) = samples {
+                    let of = Some(samples.n as f64);
+                    let what = "sampled instructions beside a spin-wait hint".to_owned();
+                    add(what, samples.spinning as f64, "samples", of, Source::Measured);
                 }
-                res.extend(
-                    facts.classes.regions[class.owner].iter().flat_map(wording::region_evidence),
-                );
             }
-            Part::Waits | Part::Preempted => {
-                let what =
-                    if self.part == Part::Waits { "waiting" } else { "able to run without a CPU" };
-                res.push(Evidence {
-                    what: what.to_owned(),
-                    value: seconds(self.lead_ns),
-                    unit: "s".to_owned(),
-                    of: Some(seconds(facts.profile.spans[self.lead].total_ns)),
-                    source: Source::Measured,
-                });
+            Part::OnCpu | Part::Helpers => {
+                if class.reason == Reason::Asserted {
+                    let what = format!("asserted as {}", class.on_cpu.word());
+                    add(what, seconds(self.lead_ns), "s", None, Source::Declared);
+                }
+                if let Some(helper) = self.helper {
+                    let name = wording::pool_name(facts.profile, helper);
+                    let what = format!("done by threads without spans ({name})");
+                    add(what, seconds(self.lead_ns), "s", None, source);
+                }
+                let region = facts.classes.regions[class.owner].iter();
+                res.extend(region.flat_map(wording::region_evidence));
+            }
+            Part::Waits | Part::Preempted | Part::HeldUp => {
+                let what = match (self.part, self.cause) {
+                    (Part::Waits, Some(cause)) => format!("waiting for {}", cause.words()),
+                    (Part::Waits, None) => "waiting".to_owned(),
+                    (Part::HeldUp, _) => "working while others wait for it".to_owned(),
+                    _ => "able to run without a CPU".to_owned(),
+                };
+                let of = Some(seconds(facts.ledger.in_flight_ns));
+                add(what, seconds(self.ns), "s", of, source);
+                if self.part == Part::Waits {
+                    let path = &facts.profile.spans[self.lead];
+                    if path.waits > 0 {
+                        let mean = path.blocked_ns as f64 / path.waits as f64 / 1e6;
+                        let what = format!("mean of {} waits of any cause", count(path.waits));
+                        add(what, mean, "ms", None, Source::Measured);
+                    }
+                }
+                if self.lost > 0.0 && self.kind == Kind::Scheduling {
+                    let what = "CPU time that idles or is wasted meanwhile".to_owned();
+                    let of = Some(seconds(facts.ledger.in_flight_ns));
+                    let value = self.lost * seconds(facts.ledger.in_flight_ns);
+                    add(what, value, "s", of, Source::Inferred);
+                }
             }
         }
         res
@@ -151,26 +201,35 @@ impl Finding {
     pub(super) fn not_seen(&self, facts: &Facts<'_>) -> Vec<String> {
         let class = facts.classes.spans[self.lead];
         let region = facts.classes.regions[class.owner].as_ref();
-        match self.part {
-            Part::OnCpu => {
+        match (self.part, self.cause) {
+            (Part::OnCpu | Part::Helpers, _) if self.subkind == Some(Subkind::Spin) => Vec::new(),
+            (Part::OnCpu | Part::Helpers, _) => {
                 let mut res: Vec<String> = region.map(wording::region_caveats).unwrap_or_default();
                 if let Some(why) = facts.no_ceilings.filter(|_| region.is_some()) {
                     res.push(format!("how close it is to the machine's ceilings ({why})"));
                 }
                 res
             }
-            Part::Waits => {
-                vec!["what it waits for: waits are recorded in amount, not in cause".to_owned()]
+            (Part::Waits, Some(Cause::Lock | Cause::Thread)) => {
+                vec!["which thread it waits for: the kernel does not say who wakes whom".to_owned()]
             }
-            Part::Preempted => vec!["who had the CPU meanwhile".to_owned()],
+            (Part::Waits, Some(Cause::Events)) => {
+                vec!["which of its events it waits for".to_owned()]
+            }
+            (Part::Waits, None | Some(Cause::Unknown)) => {
+                vec!["what it waits for: no snapshot saw it".to_owned()]
+            }
+            (Part::Waits | Part::HeldUp, _) => Vec::new(),
+            (Part::Preempted, _) => vec!["who had the CPU meanwhile".to_owned()],
         }
     }
 
     pub(super) fn next(&self, facts: &Facts<'_>) -> String {
         let class = facts.classes.spans[self.lead];
+        let name = &facts.labels[self.lead].name;
         match (self.kind, self.part) {
-            (Kind::Other, Part::Waits) => wording::settle_waits(&facts.labels[self.lead].name),
-            (Kind::Other, _) => wording::settle_on_cpu(&facts.labels[self.lead].name, class.reason),
+            (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
+            (Kind::Other, _) => wording::settle_on_cpu(name, class.reason),
             (kind, _) => {
                 let dtype = facts.classes.regions[class.owner].map(|region| region.work.dtype);
                 wording::next_step(kind, self.subkind, dtype)
@@ -179,10 +238,17 @@ impl Finding {
     }
 
     pub(super) fn gain(&self, facts: &Facts<'_>) -> Gain {
-        let Some(subkind) = self.subkind.filter(|_| facts.is_exact) else { return Gain::default() };
+        let is_wall_time = facts.ledger.basis != Basis::ThreadTime;
+        let Some(subkind) = self.subkind.filter(|_| is_wall_time) else { return Gain::default() };
+        if self.kind == Kind::Scheduling && self.lost > 0.0 {
+            // The whole moment is to blame on scheduling, but a part of its CPUs works.
+            return Gain::of(self.lost, subkind, None, None);
+        }
         let region = match self.part {
-            Part::OnCpu => facts.classes.regions[facts.classes.spans[self.lead].owner].as_ref(),
-            Part::Waits | Part::Preempted => None,
+            Part::OnCpu | Part::Helpers => {
+                facts.classes.regions[facts.classes.spans[self.lead].owner].as_ref()
+            }
+            Part::Waits | Part::Preempted | Part::HeldUp => None,
         };
         let point = region.and_then(|region| region.point.as_ref());
         Gain::of(self.share, subkind, region.map(|region| region.work.dtype), point)

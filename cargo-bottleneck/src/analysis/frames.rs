@@ -1,12 +1,17 @@
 //! The boxes of the flame graph: only time in flight, and one kind for the uncovered width of each box.
 
+use std::collections::BTreeMap;
+
 use crate::kind::Kind;
 use crate::number::{percent, time};
 use crate::profile::{Profile, RowIdx, SpanIdx, ThreadIdx};
 use crate::report::model::{Evidence, Frame};
 
+use super::blame::{Blamed, Part};
 use super::finding::Facts;
-use super::{Analysis, Context, identity, wording};
+use super::ledger::Ledger;
+use super::subkind::Subkind;
+use super::{Analysis, Column, Context, identity, wording};
 
 /// The tree of boxes; with several threads each has a box below the program's.
 pub(super) fn frames(
@@ -15,10 +20,11 @@ pub(super) fn frames(
     context: &Context,
     facts: &Facts<'_>,
 ) -> Frame {
-    let several = analysis.in_flight.threads > 1;
+    let parts = Parts::of(profile, &analysis.ledger);
+    let several = identity::has_several_threads(profile, analysis);
     let mut top = container(context.program.clone());
     for (index, thread) in profile.program_threads() {
-        let boxes = thread_frames(profile, analysis, facts, index);
+        let boxes = thread_frames(profile, analysis, facts, &parts, index);
         if several && !boxes.is_empty() {
             let mut frame = container(format!("[thread {}]", identity::thread_name(thread)));
             frame.total_ns = boxes.iter().map(|child| child.total_ns).sum();
@@ -53,6 +59,7 @@ fn thread_frames(
     profile: &Profile,
     analysis: &Analysis,
     facts: &Facts<'_>,
+    parts: &Parts,
     thread: ThreadIdx,
 ) -> Vec<Frame> {
     let range = profile.threads[thread].spans.clone();
@@ -63,7 +70,7 @@ fn thread_frames(
         let span = SpanIdx::from_position(at);
         let mut children = std::mem::take(&mut inside[at - first]);
         children.reverse();
-        let frame = span_frame(profile, analysis, facts, span, children);
+        let frame = span_frame(profile, analysis, facts, &parts.0[span], span, children);
         if frame.total_ns > 0 {
             let parent = profile.spans[span]
                 .parent
@@ -76,53 +83,100 @@ fn thread_frames(
     res
 }
 
+/// What the time of a path is made of, without the paths inside it.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    on_cpu_ns: u64,
+    /// Boxes of their own: label, kind, whether nothing ran, time.
+    others: BTreeMap<(String, Kind, bool), u64>,
+}
+
+/// By path.
+struct Parts(Column<SpanIdx, Own>);
+
+impl Parts {
+    fn of(profile: &Profile, ledger: &Ledger) -> Self {
+        let mut res = Column::filled(profile.spans.len(), Own::default());
+        for row in &ledger.rows {
+            let own = &mut res[row.blamed.span];
+            match label(profile, &row.blamed) {
+                None => own.on_cpu_ns += row.ns,
+                Some((label, is_wait)) => {
+                    *own.others.entry((label, row.blamed.kind, is_wait)).or_default() += row.ns;
+                }
+            }
+        }
+        Self(res)
+    }
+}
+
+/// The label of a box for what is not the path's own time on the CPU, and whether nothing runs there.
+fn label(profile: &Profile, blamed: &Blamed) -> Option<(String, bool)> {
+    Some(match (blamed.part, blamed.subkind, blamed.cause) {
+        (Part::OnCpu, ..) => return None,
+        (Part::Helpers, ..) => {
+            let name = blamed.helper.map_or_else(String::new, |it| wording::pool_name(profile, it));
+            (format!("[threads without spans: {name}]"), false)
+        }
+        (Part::HeldUp, Some(Subkind::StarvedQueue), _) => ("[starves others]".to_owned(), false),
+        (Part::HeldUp, ..) => ("[others wait for this]".to_owned(), false),
+        (Part::Preempted, Some(Subkind::Throttled), _) => ("[throttled]".to_owned(), true),
+        (Part::Preempted, ..) => ("[preempted]".to_owned(), true),
+        (Part::Waits, _, Some(cause)) => (format!("[waiting for {}]", cause.words()), true),
+        (Part::Waits, _, None) => ("[waiting]".to_owned(), true),
+    })
+}
+
+/// The line of such a box's tooltip.
+fn note(label: &str, kind: Kind) -> &'static str {
+    match label.trim_start_matches('[').split([' ', ':', ']']).next() {
+        Some("preempted") => "could run, but had no CPU",
+        Some("throttled") => "could run, but the control group had used up its CPU time",
+        Some("threads") => "ran while this span waited for them",
+        Some("others") => "the others of its region are done and wait for it",
+        Some("starves") => "another thread waits for what this one makes",
+        _ if kind == Kind::Other => "waits in this span; what for is not known",
+        _ => "waits in this span",
+    }
+}
+
 fn span_frame(
     profile: &Profile,
     analysis: &Analysis,
     facts: &Facts<'_>,
+    own: &Own,
     span: SpanIdx,
     mut children: Vec<Frame>,
 ) -> Frame {
-    let (path, label) = (&profile.spans[span], &analysis.labels[span]);
+    let (path, span_label) = (&profile.spans[span], &analysis.labels[span]);
     let class = analysis.classes.spans[span];
-    let counts = analysis.in_flight.counts[span];
-    let time = if counts { analysis.times[span] } else { super::SelfTime::default() };
-    let mut part = |name: &str, ns: u64, kind: Kind, note: &str| {
-        if ns > 0 {
-            children.push(Frame {
-                name: name.to_owned(),
-                span: Some(label.id.clone()),
-                site: Some(label.site.clone()).filter(|site| !site.is_empty()),
-                total_ns: ns,
-                self_ns: ns,
-                kind,
-                is_wait: true,
-                calls: path.calls,
-                notes: vec![note.to_owned()],
-                children: Vec::new(),
-            });
-        }
-    };
-    let cause = if class.waits == Kind::Other {
-        "waits in this span; their cause is not known"
-    } else {
-        "waits in this span, of the asserted kind"
-    };
-    part("[waiting]", time.blocked_ns, class.waits, cause);
-    part("[preempted]", time.preempted_ns, Kind::Scheduling, "could run, but had no CPU");
+    for ((label, kind, is_wait), &ns) in &own.others {
+        children.push(Frame {
+            name: label.clone(),
+            span: Some(span_label.id.clone()),
+            site: Some(span_label.site.clone()).filter(|site| !site.is_empty()),
+            total_ns: ns,
+            self_ns: ns,
+            kind: *kind,
+            is_wait: *is_wait,
+            calls: path.calls,
+            notes: vec![note(label, *kind).to_owned()],
+            children: Vec::new(),
+        });
+    }
     let covered: u64 = children.iter().map(|child| child.total_ns).sum();
     let name = path
         .key
         .as_ref()
-        .map_or_else(|| label.name.clone(), |key| format!("{} [{key}]", label.name));
+        .map_or_else(|| span_label.name.clone(), |key| format!("{} [{key}]", span_label.name));
     Frame {
         name,
-        span: Some(label.id.clone()),
-        site: Some(label.site.clone()).filter(|site| !site.is_empty()),
-        total_ns: covered + time.on_cpu_ns,
-        self_ns: time.on_cpu_ns,
+        span: Some(span_label.id.clone()),
+        site: Some(span_label.site.clone()).filter(|site| !site.is_empty()),
+        total_ns: covered + own.on_cpu_ns,
+        self_ns: own.on_cpu_ns,
         kind: class.on_cpu,
-        is_wait: false,
+        is_wait: class.subkind == Some(Subkind::Spin),
         calls: path.calls,
         notes: notes(profile, analysis, facts, span),
         children,
@@ -149,7 +203,7 @@ fn notes(profile: &Profile, analysis: &Analysis, facts: &Facts<'_>, span: SpanId
     }
     let next = match class.on_cpu {
         // A hint at every box without work would drown the others: only where it is worth it.
-        Kind::Other if self_time.on_cpu_ns.saturating_mul(20) < analysis.in_flight.thread_ns => {
+        Kind::Other if self_time.on_cpu_ns.saturating_mul(20) < analysis.thread_kinds.total() => {
             String::new()
         }
         Kind::Other => wording::settle_on_cpu(&facts.labels[class.owner].name, class.reason),

@@ -11,12 +11,16 @@
 //! | use the vector units (compute, scalar or underused) | `max(f / 0.5, b)` | half of the peak is reached, and no more than the DRAM bandwidth is needed |
 //! | come closer to the peak (compute, vector) | `f / 0.9` | nine tenths of the peak are reached |
 //!
+//! Where scheduling is to blame for moments at which some CPUs work, the share is the part of the CPUs' time that is lost: no more
+//! can be won back.
+//!
 //! Halving the bytes of `i8` operands is not possible in general: no gain. With spans on several threads a share of thread
 //! time is not one of wall time: neither gain nor bound.
 
 use crate::profile::Dtype;
 
-use super::roofline::{Point, Subkind};
+use super::roofline::Point;
+use super::subkind::Subkind;
 
 /// Gains below this are not worth a number.
 const LEAST: f64 = 1.03;
@@ -50,9 +54,8 @@ fn part_left(subkind: Subkind, dtype: Option<Dtype>, point: &Point) -> Option<f6
         Subkind::Bandwidth => Some(f.unwrap_or(0.0).max(0.5)),
         Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
-        Subkind::Cache | Subkind::Oversubscribed | Subkind::Interference | Subkind::Asserted => {
-            None
-        }
+        // What is left of a wait or of a queue would be a guess.
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::profile::{Profile, Site, SpanIdx, Thread};
 
-use super::Column;
+use super::{Analysis, Column};
 
 /// The labels of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,13 @@ fn fnv(start: u64, bytes: &[u8]) -> u64 {
         .iter()
         .chain(bytes)
         .fold(start, |hash, &byte| step(hash, byte))
+}
+
+/// Whether time in flight lies on more than one thread, so that reports name threads.
+pub(super) fn has_several_threads(profile: &Profile, analysis: &Analysis) -> bool {
+    let mut threads = analysis.ledger.rows.iter().map(|row| profile.spans[row.blamed.span].thread);
+    let first = threads.next();
+    analysis.in_flight.threads > 1 || threads.any(|thread| Some(thread) != first)
 }
 
 #[cfg(test)]

@@ -64,15 +64,6 @@ impl InFlight {
     pub fn is_exact(&self) -> bool {
         self.threads <= 1
     }
-
-    /// What shares are shares of.
-    pub fn of_what(&self) -> String {
-        if self.is_exact() {
-            "time in flight".to_owned()
-        } else {
-            format!("thread time in spans ({} threads)", self.threads)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use crate::profile::{OffCpuSource, Profile, RowIdx};
 
+use super::subkind::Subkind;
 use super::{Column, SelfTime};
 use crate::profile::SpanIdx;
 
@@ -13,6 +14,21 @@ use crate::profile::SpanIdx;
 const HARDLY: f64 = 0.1;
 /// Below this part of the time in spans a run was not disturbed.
 const WORTH_A_WORD: f64 = 0.02;
+
+/// A control group is throttled if that took this part of the run.
+const THROTTLED: f64 = 0.02;
+
+/// What keeps threads from running that could, where no snapshot says it.
+pub(super) fn who_else(profile: &Profile, times: &Column<SpanIdx, SelfTime>) -> Subkind {
+    let throttled_ns = profile.conditions.throttling.map_or(0, |it| it.throttled_ns);
+    if throttled_ns as f64 >= THROTTLED * profile.life_ns as f64 && throttled_ns > 0 {
+        Subkind::Throttled
+    } else if is_by_other_programs(profile, times) {
+        Subkind::Interference
+    } else {
+        Subkind::Oversubscribed
+    }
+}
 
 /// Whether preemption is the doing of other programs. What was not recorded counts against it.
 pub(super) fn is_by_other_programs(profile: &Profile, times: &Column<SpanIdx, SelfTime>) -> bool {

@@ -1,12 +1,15 @@
 //! From a profile to a judgement: what the time of every path went to, what limits it, and what to do.
 //!
 //! Pure and deterministic: a profile and a [`Context`] in, an [`Analysis`] out; no clock, no I/O. The steps, each in its
-//! module: [`attribution`] (on the CPU or waiting), [`in_flight`] (what time counts), [`roofline`] and [`classify`] (which
-//! kind), `finding` (where), [`verdict`] and `phases` (the judgement), [`gain`] (what it is worth), [`summary`] (as
-//! reports hold it). Samples, device records and causes of waits will enter in `classify`, blame between threads in
-//! `in_flight`.
+//! module: [`attribution`] (on the CPU or waiting), [`in_flight`] (what counts), `roles` (what the parts are to each other),
+//! [`roofline`] and [`classify`] (what limits a path on the CPU), [`cause`] (what a thread waits for), `scene` and [`blame`]
+//! (what limits the program at one moment), [`ledger`] (the time in flight, divided), `finding` (where), [`verdict`] and
+//! `phases` (the judgement), [`gain`] (what it is worth), [`summary`] (as reports hold it). Device records will enter in
+//! `scene`.
 
 pub mod attribution;
+pub mod blame;
+pub mod cause;
 pub mod ceilings;
 pub mod classify;
 mod finding;
@@ -17,23 +20,35 @@ pub mod identity;
 pub mod in_flight;
 mod interference;
 pub mod kinds;
+pub mod ledger;
+mod looked_at;
 mod phases;
+mod pool;
+mod roles;
 pub mod roofline;
+mod scene;
+mod starved;
+pub mod subkind;
 pub mod summary;
 pub mod verdict;
 pub mod wording;
 
 #[cfg(test)]
+mod blame_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;
 
 pub use attribution::SelfTime;
-pub use ceilings::{Ceilings, Peak, Range, working_threads};
+pub use ceilings::{Ceilings, Peak, Range};
+pub use pool::working_threads;
 pub use summary::summarize;
 
 use crate::kind::Kind;
-use crate::profile::{Column, OffCpuSource, Profile, SpanIdx};
+use crate::profile::{Column, Profile, SpanIdx};
 use crate::report::model::{Exit, Finding, MachineView, Phase, Verdict};
 
 use classify::Classification;
@@ -41,7 +56,9 @@ use finding::Facts;
 use identity::Label;
 use in_flight::InFlight;
 use kinds::ByKind;
-use roofline::Subkind;
+use ledger::{Basis, Ledger};
+use roles::Roles;
+use subkind::Subkind;
 
 /// What the command knows and the profile does not.
 #[derive(Clone, Debug)]
@@ -69,8 +86,10 @@ pub struct Analysis {
     pub classes: Classification,
     /// What every path is called.
     pub labels: Column<SpanIdx, Label>,
-    /// The time that counts.
+    /// The spans that count.
     pub in_flight: InFlight,
+    /// The time in flight, divided among what is to blame.
+    pub ledger: Ledger,
     /// Thread time in flight by kind.
     pub thread_kinds: ByKind,
     /// Wall time in flight by kind.
@@ -87,8 +106,6 @@ pub struct Analysis {
     pub skipped: Vec<String>,
     /// What the reader should know.
     pub warnings: Vec<String>,
-    /// Other programs are what kept threads from running.
-    pub disturbed: bool,
 }
 
 /// Findings below this share of the time in flight are not listed.
@@ -103,38 +120,43 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let ceilings = context.ceilings.as_ref();
     let disturbed = interference::is_by_other_programs(profile, &times);
     let lowered = ceilings.ok().filter(|_| disturbed).map(Ceilings::of_a_disturbed_run);
-    let classes = classify::classify(profile, &times, lowered.as_ref().or(ceilings.ok()));
+    let roles = Roles::of(profile);
+    let classes = classify::classify(profile, &times, &roles, lowered.as_ref().or(ceilings.ok()));
     let labels = identity::label(profile);
+    let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
     let facts = Facts {
         profile,
-        disturbed,
         times: &times,
         classes: &classes,
         labels: &labels,
+        ledger: &ledger,
         no_ceilings: ceilings.err().map(String::as_str),
-        is_exact: in_flight.is_exact(),
         has_requests: in_flight.has_requests,
     };
-    let scope: Vec<SpanIdx> =
-        profile.spans.indices().filter(|&span| in_flight.counts[span]).collect();
-    let thread_kinds = verdict::kinds_of(&facts, &scope);
-    let kinds = thread_kinds.scaled_to(in_flight.wall_ns);
-    let verdict = verdict::judge(&facts, &scope, &in_flight.of_what());
-    let found = finding::find(&facts, &scope);
+    let mut thread_kinds = ByKind::default();
+    for span in profile.spans.indices().filter(|&span| in_flight.counts[span]) {
+        thread_kinds += verdict::kinds_of_self(&facts, span);
+    }
+    let kinds = ledger.kinds();
+    let of = of_what(&ledger, &in_flight);
+    let idle = kinds::ratio(ledger.idle_ns, ledger.idle_ns + ledger.in_flight_ns);
+    let verdict = verdict::judge(&facts, &ledger.rows, idle, &of);
+    let found = finding::find(&facts, ledger.rows.iter());
     let says_something = |finding: &&finding::Finding| {
         finding.kind != Kind::Other && finding.subkind != Some(Subkind::Interference)
     };
     let listed = found.iter().filter(says_something).filter(|finding| finding.share >= LEAST_SHARE);
     let findings = listed.take(MOST_FINDINGS).map(|finding| finding.to_model(&facts)).collect();
-    let (checked, skipped) = looked_at(profile, &times, &scope, thread_kinds);
-    let phases = phases::phases(&facts, &in_flight);
-    let mut warnings = warnings(profile, context, &in_flight);
-    warnings.extend(verdict::interference(&facts, &scope));
+    let (checked, skipped) = looked_at::looked_at(profile, &times, &in_flight, &ledger);
+    let phases = phases::phases(&facts);
+    let mut warnings = looked_at::warnings(profile, context, &ledger);
+    warnings.extend(verdict::interference(&ledger.rows));
     Analysis {
         times,
         classes,
         labels,
         in_flight,
+        ledger,
         thread_kinds,
         kinds,
         verdict,
@@ -143,90 +165,13 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         checked,
         skipped,
         warnings,
-        disturbed,
     }
 }
 
-/// What was found to be no problem, and what was not looked at.
-fn looked_at(
-    profile: &Profile,
-    times: &Column<SpanIdx, SelfTime>,
-    scope: &[SpanIdx],
-    kinds: ByKind,
-) -> (Vec<String>, Vec<String>) {
-    let is_small = |ns: u64| kinds::ratio(ns, kinds.total()) < LEAST_SHARE;
-    let sum =
-        |part: fn(&SelfTime) -> u64| scope.iter().map(|&span| part(&times[span])).sum::<u64>();
-    let mut checked = Vec::new();
-    let mut skipped = Vec::new();
-    let knows_waits =
-        profile.program_threads().any(|(_, thread)| thread.source != OffCpuSource::Unknown);
-    if knows_waits && kinds.total() > 0 {
-        // A thread's CPU clock does not tell preemption from waits.
-        let knows_preemption =
-            profile.program_threads().all(|(_, thread)| thread.source == OffCpuSource::Switches);
-        if knows_preemption && is_small(sum(|time| time.preempted_ns)) {
-            checked.push("preemption".to_owned());
-        }
-        if is_small(sum(|time| time.blocked_ns)) {
-            checked.push("waits".to_owned());
-        } else {
-            skipped.push("causes of waits (recorded in amount only)".to_owned());
-        }
+/// What shares are shares of.
+fn of_what(ledger: &Ledger, in_flight: &InFlight) -> String {
+    match ledger.basis {
+        Basis::Exact | Basis::Sampled => "time in flight".to_owned(),
+        Basis::ThreadTime => format!("thread time in spans ({} threads)", in_flight.threads),
     }
-    skipped.push("code without spans (not sampled)".to_owned());
-    (checked, skipped)
-}
-
-fn warnings(profile: &Profile, context: &Context, in_flight: &InFlight) -> Vec<String> {
-    let mut res = context.warnings.clone();
-    if !in_flight.is_exact() {
-        res.push(format!(
-            "{} threads have spans, and blame between threads is not sampled: shares are of thread time, `in_flight_ns` is the \
-             time of the busiest thread, and no confidence is above moderate",
-            in_flight.threads
-        ));
-    }
-    let is_async_request = |span: SpanIdx| {
-        let path = &profile.spans[span];
-        path.polling.is_some() && profile.sites[path.site].is_request
-    };
-    if profile.spans.indices().any(is_async_request) {
-        res.push("requests are asynchronous: time between their polls is in `waiting_ns` and not in flight".to_owned());
-    }
-    if let Ok(ceilings) = &context.ceilings {
-        let (measured, working) = (ceilings.threads.unwrap_or(1), working_threads(profile));
-        if measured != working && profile.spans.values().iter().any(|path| path.work.is_some()) {
-            res.push(format!(
-                "the ceilings were measured with {measured} threads, and {working} declare work: shares of a ceiling are \
-                 those of one thread's equal part"
-            ));
-        }
-    }
-    for (_, thread) in profile.program_threads() {
-        let name = identity::thread_name(thread);
-        let why = thread
-            .refusal
-            .map(|refusal| format!(" ({} gave errno {})", refusal.call, refusal.errno));
-        let why = why.unwrap_or_default();
-        match thread.source {
-            OffCpuSource::Switches => {}
-            OffCpuSource::ThreadClock => res.push(format!(
-                "thread `{name}`: no context-switch records{why}: waits come from the thread's CPU clock around longer \
-                 spans, and count preemption with them; `cargo bottleneck doctor` says what would help"
-            )),
-            OffCpuSource::Unknown => res.push(format!(
-                "thread `{name}`: off-CPU time is not known{why}: all of its time counts as on the CPU; \
-                 `cargo bottleneck doctor` says what would help"
-            )),
-        }
-    }
-    dedup(&mut res);
-    res
-}
-
-/// Keeps the first of equal warnings: the members of a pool have one name.
-fn dedup(warnings: &mut Vec<String>) {
-    let mut seen = std::collections::HashSet::new();
-    warnings.retain(|warning| seen.insert(warning.clone()));
 }

@@ -1,19 +1,20 @@
 //! A verdict for each `key`: prefill and decode through one function are two phases.
 //!
-//! The scope of a phase is everything inside the outermost paths with its key. Phases may lie inside one another.
+//! The scope of a phase is the time inside paths with its key, and that of threads without keys while such a path was open on
+//! another one. Phases may lie inside one another.
 
 use std::sync::Arc;
 
-use crate::profile::{Profile, RowIdx, SpanIdx};
+use crate::profile::Profile;
 use crate::report::model::Phase;
 
 use super::finding::Facts;
-use super::in_flight::InFlight;
 use super::kinds::ratio;
-use super::verdict::{judge, kinds_of};
+use super::ledger::{Row, kinds_of};
+use super::verdict::judge;
 
 /// The phases in the order in which their keys first appear.
-pub(super) fn phases(facts: &Facts<'_>, in_flight: &InFlight) -> Vec<Phase> {
+pub(super) fn phases(facts: &Facts<'_>) -> Vec<Phase> {
     let mut keys: Vec<Arc<str>> = Vec::new();
     for (_, thread) in facts.profile.program_threads() {
         for path in &facts.profile.spans.values()[thread.spans.clone()] {
@@ -25,38 +26,33 @@ pub(super) fn phases(facts: &Facts<'_>, in_flight: &InFlight) -> Vec<Phase> {
             }
         }
     }
-    keys.iter().map(|key| phase(facts, in_flight, key)).collect()
+    keys.iter().map(|key| phase(facts, key)).collect()
 }
 
 /// Most phases of a report.
 const MOST: usize = 32;
 
-fn phase(facts: &Facts<'_>, in_flight: &InFlight, key: &str) -> Phase {
-    let scope = scope(facts.profile, in_flight, key);
-    let kinds = kinds_of(facts, &scope);
+fn phase(facts: &Facts<'_>, key: &str) -> Phase {
+    let scope: Vec<Row> = facts
+        .ledger
+        .rows
+        .iter()
+        .filter(|row| is_inside(facts.profile, row, key))
+        .copied()
+        .collect();
+    let kinds = kinds_of(scope.iter());
     Phase {
         key: key.to_owned(),
         total_ns: kinds.total(),
-        share: ratio(kinds.total(), in_flight.thread_ns),
-        verdict: judge(facts, &scope, &format!("time in `{key}`")),
+        share: ratio(kinds.total(), facts.ledger.in_flight_ns),
+        verdict: judge(facts, &scope, 0.0, &format!("time in `{key}`")),
         kinds: kinds.shares(),
     }
 }
 
-/// The paths inside the outermost ones with this key, as far as their time counts.
-fn scope(profile: &Profile, in_flight: &InFlight, key: &str) -> Vec<SpanIdx> {
-    let mut res = Vec::new();
-    for (_, thread) in profile.program_threads() {
-        let mut at = thread.spans.start;
-        while at < thread.spans.end {
-            let span = SpanIdx::from_position(at);
-            if profile.spans[span].key.as_deref() == Some(key) {
-                res.extend(profile.subtree(span).filter(|&span| in_flight.counts[span]));
-                at = profile.spans[span].end;
-            } else {
-                at += 1;
-            }
-        }
-    }
-    res
+/// Whether a row's path, or the path on another thread that it belongs to, is inside one with this key.
+fn is_inside(profile: &Profile, row: &Row, key: &str) -> bool {
+    let from = row.blamed.via.unwrap_or(row.blamed.span);
+    let mut around = std::iter::successors(Some(from), |&span| profile.spans[span].parent);
+    around.any(|span| profile.spans[span].key.as_deref() == Some(key))
 }

@@ -14,6 +14,7 @@ use crate::kind::Kind;
 use crate::report::model::Confidence;
 
 use super::ceilings::{Ceilings, Range};
+use super::subkind::Subkind;
 use crate::profile::Work;
 
 /// From here on the DRAM bandwidth is the limit.
@@ -24,43 +25,6 @@ const COMPUTE_BOUND: f64 = 0.5;
 const FAR: f64 = 0.3;
 /// Beyond this a ceiling is broken: measurement leaves room for five percent.
 const BROKEN: f64 = 1.05;
-
-/// What of a kind it is; chooses the advice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Subkind {
-    /// DRAM delivers as fast as it can.
-    Bandwidth,
-    /// A cache delivers as fast as it can.
-    Cache,
-    /// The vector units are near their peak.
-    Vector,
-    /// The arithmetic is slow enough for scalar code.
-    Scalar,
-    /// The arithmetic is faster than scalar code, and far below the peak of the vector units.
-    Underused,
-    /// The thread could run and was not let.
-    Oversubscribed,
-    /// The thread could run, and other programs had the CPUs.
-    Interference,
-    /// The author says so.
-    Asserted,
-}
-
-impl Subkind {
-    /// The name in reports.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Bandwidth => "bandwidth",
-            Self::Cache => "cache",
-            Self::Vector => "vector",
-            Self::Scalar => "scalar",
-            Self::Underused => "underused",
-            Self::Oversubscribed => "oversubscribed",
-            Self::Interference => "interference",
-            Self::Asserted => "asserted",
-        }
-    }
-}
 
 /// Why declared work does not tell what limits a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,11 @@
 
 use crate::kind::Kind;
 use crate::profile::{OffCpuSource, Profile, SpanIdx};
-use crate::report::model::{Frame, Lost, MachineView, Overhead, SCHEMA, Samples, Span, Summary};
+use crate::report::model::{
+    Frame, Lost, MachineView, Overhead, SCHEMA, Samples, Span, Summary, Wait,
+};
 
+use super::cause::Cause;
 use super::finding::Facts;
 use super::kinds::ratio;
 use super::{Analysis, Context, frames, identity, verdict, wording};
@@ -12,12 +15,11 @@ use super::{Analysis, Context, frames, identity, verdict, wording};
 pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (Summary, Frame) {
     let facts = Facts {
         profile,
-        disturbed: analysis.disturbed,
         times: &analysis.times,
         classes: &analysis.classes,
         labels: &analysis.labels,
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
-        is_exact: analysis.in_flight.is_exact(),
+        ledger: &analysis.ledger,
         has_requests: analysis.in_flight.has_requests,
     };
     let program_spans = || {
@@ -26,7 +28,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
             .indices()
             .filter(|&span| !profile.threads[profile.spans[span].thread].is_recorder)
     };
-    let several = analysis.in_flight.threads > 1;
+    let several = identity::has_several_threads(profile, analysis);
     let spans = program_spans().map(|span| span_row(&facts, span, several)).collect();
     let open = program_spans().filter(|&span| profile.is_open(span));
     let innermost_open =
@@ -43,11 +45,12 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         checked: analysis.checked.clone(),
         skipped: analysis.skipped.clone(),
         phases: analysis.phases.clone(),
-        in_flight_ns: analysis.in_flight.wall_ns,
-        idle_ns: analysis.in_flight.idle_ns,
+        in_flight_ns: analysis.ledger.in_flight_ns,
+        idle_ns: analysis.ledger.idle_ns,
         cut: profile.is_cut,
+        stopped_after_ns: None,
         pid: profile.pid,
-        samples: Samples::default(),
+        samples: Samples { n: analysis.ledger.n, interval: analysis.ledger.interval },
         on_cpu_source: on_cpu_source(profile).to_owned(),
         kinds: analysis.kinds.shares(),
         thread_kinds: analysis.thread_kinds.shares(),
@@ -93,11 +96,37 @@ fn span_row(facts: &Facts<'_>, span: SpanIdx, several_threads: bool) -> Span {
         asserted: profile.sites[path.site].asserted,
         confidence: class.confidence,
         kinds: verdict::kinds_of_self(facts, span).nanoseconds(),
+        waits: waits(facts, span),
+        wakeup_ns: path.wakeup_ns.min(time.blocked_ns),
         flops: path.work.map(|work| work.flops).filter(|&flops| flops > 0.0),
         bytes: path.work.map(|work| work.bytes).filter(|&bytes| bytes > 0.0),
         evidence: facts.classes.regions[span].iter().flat_map(wording::region_evidence).collect(),
         open: profile.is_open(span),
     }
+}
+
+/// What a path's waits were for, the most first; each cause once.
+fn waits(facts: &Facts<'_>, span: SpanIdx) -> Vec<Wait> {
+    let mut by_cause: Vec<Wait> = Vec::new();
+    for share in &facts.ledger.waits[span] {
+        let cause = share.cause.map_or("preemption", Cause::words);
+        match by_cause.iter_mut().find(|it| it.cause == cause) {
+            Some(wait) => wait.share += share.part,
+            None => by_cause.push(Wait { cause: cause.to_owned(), ns: 0, share: share.part }),
+        }
+    }
+    by_cause.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let blocked_ns = facts.times[span].blocked_ns;
+    for wait in &mut by_cause {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of a time"
+        )]
+        let ns = (blocked_ns as f64 * wait.share.min(1.0)) as u64;
+        wait.ns = ns;
+    }
+    by_cause
 }
 
 /// The kind that most of a path's self time has; that of its on-CPU time where it has none.

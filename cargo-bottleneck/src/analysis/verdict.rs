@@ -8,13 +8,22 @@ use crate::number::percent;
 use crate::profile::{OffCpuSource, SpanIdx};
 use crate::report::model::{Confidence, Verdict, VerdictKind};
 
-use super::finding::{Facts, Finding, Part, find};
+use super::blame::Part;
+use super::cause::Cause;
+use super::finding::{Facts, Finding, find};
 use super::kinds::{ByKind, ratio};
-use super::roofline::Subkind;
+use super::ledger::{Basis, Row, kinds_of};
+use super::subkind::Subkind;
 use super::wording;
 
 /// Kinds within so many points of each other are about as large.
 const MIXED: f64 = 0.05;
+/// A server that waits for requests for this part of the run is not limited.
+const MOSTLY_IDLE: f64 = 0.9;
+/// Intervals wider than this make a verdict no stronger than moderate, and kinds are not called mixed for it.
+const WIDEST_MARGIN: f64 = 0.15;
+/// Fewer moments than this make a weak verdict.
+const FEW_MOMENTS: u64 = 30;
 
 /// The shares that a verdict rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +34,10 @@ pub struct Situation {
     pub has_requests: bool,
     /// There is time in flight.
     pub has_time: bool,
+    /// Part of the run in which nothing was asked of the program.
+    pub idle: f64,
+    /// Kinds within so much of each other cannot be told apart: the interval of sampled shares, at least five points.
+    pub margin: f64,
     /// Share of the largest kind that says something.
     pub first: f64,
     /// Share of the next one.
@@ -40,6 +53,8 @@ pub enum Decision {
     Unrecorded,
     /// No request was in flight.
     Idle,
+    /// Hardly ever was one.
+    Unlimited,
     /// Spans were recorded, and no time in them.
     Untimed,
     /// Most of the time is unexplained.
@@ -64,8 +79,9 @@ pub static RULES: &[Rule] = &[
     Rule { when: |s| !s.has_spans, says: Decision::Unrecorded },
     Rule { when: |s| !s.has_time && s.has_requests, says: Decision::Idle },
     Rule { when: |s| !s.has_time, says: Decision::Untimed },
+    Rule { when: |s| s.has_requests && s.idle >= MOSTLY_IDLE, says: Decision::Unlimited },
     Rule { when: |s| s.other > s.first - MIXED, says: Decision::Unexplained },
-    Rule { when: |s| s.first - s.second < MIXED, says: Decision::Mixed },
+    Rule { when: |s| s.first - s.second < s.margin, says: Decision::Mixed },
     Rule { when: |s| s.second + s.other > s.first, says: Decision::Leads },
     Rule { when: |_| true, says: Decision::Largest },
 ];
@@ -75,34 +91,43 @@ pub fn decide(situation: &Situation) -> Decision {
     RULES.iter().find(|rule| (rule.when)(situation)).map_or(Decision::Unexplained, |rule| rule.says)
 }
 
-/// Sums the kinds of the paths in `scope`.
-pub(super) fn kinds_of(facts: &Facts<'_>, scope: &[SpanIdx]) -> ByKind {
-    let mut res = ByKind::default();
-    for &span in scope {
-        res += kinds_of_self(facts, span);
-    }
-    res
-}
-
 /// The kinds of one path's self time.
 pub(super) fn kinds_of_self(facts: &Facts<'_>, span: SpanIdx) -> ByKind {
     let (time, class) = (facts.times[span], facts.classes.spans[span]);
     let mut res = ByKind::default();
     res.add(class.on_cpu, time.on_cpu_ns);
-    res.add(class.waits, time.blocked_ns);
     res.add(Kind::Scheduling, time.preempted_ns);
+    let waits = &facts.ledger.waits[span];
+    let mut left = time.blocked_ns;
+    for wait in waits {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of a time"
+        )]
+        let ns = ((time.blocked_ns as f64 * wait.part).round() as u64).min(left);
+        res.add(wait.kind, ns);
+        left -= ns;
+    }
+    // Rounding, or a wait that no snapshot saw.
+    let rest =
+        waits.iter().max_by(|a, b| a.part.total_cmp(&b.part)).map_or(class.waits, |it| it.kind);
+    res.add(rest, left);
     res
 }
 
 /// Time in `scope` that other programs took from it, in ns.
-fn taken_ns(facts: &Facts<'_>, scope: &[SpanIdx]) -> u64 {
-    let preempted = scope.iter().map(|&span| facts.times[span].preempted_ns);
-    if facts.disturbed { preempted.sum() } else { 0 }
+fn taken_ns(scope: &[Row]) -> u64 {
+    scope
+        .iter()
+        .filter(|row| row.blamed.subkind == Some(Subkind::Interference))
+        .map(|row| row.ns)
+        .sum()
 }
 
 /// A sentence on what other programs took, where it is worth one.
-pub(super) fn interference(facts: &Facts<'_>, scope: &[SpanIdx]) -> Option<String> {
-    let share = ratio(taken_ns(facts, scope), kinds_of(facts, scope).total());
+pub(super) fn interference(scope: &[Row]) -> Option<String> {
+    let share = ratio(taken_ns(scope), kinds_of(scope.iter()).total());
     (share >= MIXED).then(|| {
         format!(
             "other programs had the CPUs for {} of the time in flight: the verdict is about the rest, and rates may be lower \
@@ -112,16 +137,16 @@ pub(super) fn interference(facts: &Facts<'_>, scope: &[SpanIdx]) -> Option<Strin
     })
 }
 
-/// Judges the paths in `scope`; `of` says what its shares are shares of. Time that other programs took is in the kinds of a
-/// report, but not in its verdict: nothing in this program would win it back.
-pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
-    let mut kinds = kinds_of(facts, scope);
-    let taken_ns = taken_ns(facts, scope);
+/// Judges the time in `scope`, of which a part `idle` beside it is no part; `of` says what its shares are shares of. Time that
+/// other programs took is in the kinds of a report, but not in its verdict: nothing in this program would win it back.
+pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Verdict {
+    let mut kinds = kinds_of(scope.iter());
+    let taken_ns = taken_ns(scope);
     let left =
         if ratio(taken_ns, kinds.total()) < MIXED { "" } else { " that other programs left" };
     let of = &format!("{of}{left}");
     kinds.remove(Kind::Scheduling, taken_ns);
-    let mut findings = find(facts, scope);
+    let mut findings = find(facts, scope.iter());
     findings.retain(|finding| finding.subkind != Some(Subkind::Interference));
     let ranked = kinds.ranked();
     let (first, second) = (ranked[0].0, ranked[1].0);
@@ -129,6 +154,8 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
         has_requests: facts.has_requests,
         has_spans: !facts.profile.spans.is_empty(),
         has_time: kinds.total() > 0,
+        idle,
+        margin: facts.ledger.interval.clamp(MIXED, WIDEST_MARGIN),
         first: kinds.share(first),
         second: kinds.share(second),
         other: kinds.share(Kind::Other),
@@ -150,21 +177,10 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
         not_seen: Vec::new(),
     };
     match decide(&situation) {
-        Decision::Unrecorded => {
-            "INCONCLUSIVE: no span was recorded".clone_into(&mut verdict.headline);
-            "put #[bottleneck] on the functions that do the work, and run again"
-                .clone_into(&mut verdict.next);
-        }
-        Decision::Idle => {
-            verdict.kind = VerdictKind::None;
-            verdict.confidence = Confidence::Strong;
-            "NO BOTTLENECK: no request was in flight".clone_into(&mut verdict.headline);
-            "send requests while recording".clone_into(&mut verdict.next);
-        }
-        Decision::Untimed => {
-            "INCONCLUSIVE: no time was recorded in spans".clone_into(&mut verdict.headline);
-            "let the program run longer while recording".clone_into(&mut verdict.next);
-        }
+        decision @ (Decision::Unrecorded
+        | Decision::Idle
+        | Decision::Unlimited
+        | Decision::Untimed) => verdict.say_nothing_was_limited(decision, idle),
         Decision::Unexplained => {
             verdict.share = situation.other.max(situation.first);
             if let Some(unexplained) = top_of(Kind::Other) {
@@ -214,6 +230,38 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[SpanIdx], of: &str) -> Verdict {
 }
 
 impl Verdict {
+    /// Where there is hardly any time to judge.
+    fn say_nothing_was_limited(&mut self, decision: Decision, idle: f64) {
+        let (headline, next) = match decision {
+            Decision::Idle => {
+                ("NO BOTTLENECK: no request was in flight", "send requests while recording")
+            }
+            Decision::Unlimited => {
+                ("", "send more requests while recording; what limits the few that came is below")
+            }
+            Decision::Untimed => (
+                "INCONCLUSIVE: no time was recorded in spans",
+                "let the program run longer while recording",
+            ),
+            _ => (
+                "INCONCLUSIVE: no span was recorded",
+                "put #[bottleneck] on the functions that do the work, and run again",
+            ),
+        };
+        headline.clone_into(&mut self.headline);
+        next.clone_into(&mut self.next);
+        if decision == Decision::Unlimited {
+            self.headline = format!(
+                "NOT LIMITED at this load: no request was in flight {} of the time",
+                percent(idle)
+            );
+        }
+        if matches!(decision, Decision::Idle | Decision::Unlimited) {
+            self.kind = VerdictKind::None;
+            self.confidence = Confidence::Strong;
+        }
+    }
+
     fn start_at(&mut self, facts: &Facts<'_>, finding: &Finding) {
         let label = &facts.labels[finding.lead];
         let gain = finding.gain(facts);
@@ -239,9 +287,15 @@ fn verdict_kind(kind: Kind) -> VerdictKind {
 }
 
 fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &str) -> String {
-    let what = match finding.part {
-        Part::Waits => "waits of unknown cause",
-        Part::OnCpu | Part::Preempted => "on the CPU without evidence of what limits it",
+    let what = match (finding.part, finding.cause) {
+        (
+            Part::Waits,
+            Some(cause @ (Cause::Lock | Cause::Thread | Cause::Input | Cause::Listener)),
+        ) => {
+            format!("waits for {}", cause.words())
+        }
+        (Part::Waits, _) => "waits of unknown cause".to_owned(),
+        _ => "on the CPU without evidence of what limits it".to_owned(),
     };
     format!(
         "INCONCLUSIVE: {} of the {of} is unexplained, most of it {what}: {}",
@@ -251,22 +305,26 @@ fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &s
 }
 
 /// How sure a verdict can be at most.
-fn most_confidence(facts: &Facts<'_>, scope: &[SpanIdx], kind: VerdictKind) -> Confidence {
+fn most_confidence(facts: &Facts<'_>, scope: &[Row], kind: VerdictKind) -> Confidence {
     if kind == VerdictKind::None {
         return Confidence::Strong;
     }
     if facts.profile.is_uncalibrated {
         return Confidence::Weak;
     }
-    let is_exact = |&span: &SpanIdx| {
-        facts.profile.threads[facts.profile.spans[span].thread].source == OffCpuSource::Switches
+    let is_by_records = |row: &Row| {
+        let thread = facts.profile.spans[row.blamed.span].thread;
+        facts.profile.threads[thread].source == OffCpuSource::Switches
     };
-    // Blame between threads is not sampled; without switch records on-CPU time is a difference of clocks, or a guess.
-    if facts.is_exact && scope.iter().all(is_exact) {
-        Confidence::Strong
-    } else {
-        Confidence::Moderate
+    let ledger = facts.ledger;
+    if ledger.basis == Basis::Sampled && ledger.n < FEW_MOMENTS {
+        return Confidence::Weak;
     }
+    // Without switch records on-CPU time is a difference of clocks, or a guess.
+    let is_sure = ledger.basis != Basis::ThreadTime
+        && ledger.interval <= WIDEST_MARGIN
+        && scope.iter().all(is_by_records);
+    if is_sure { Confidence::Strong } else { Confidence::Moderate }
 }
 
 fn not_seen(facts: &Facts<'_>, findings: &[Finding], kind: VerdictKind) -> Vec<String> {
@@ -282,8 +340,10 @@ fn not_seen(facts: &Facts<'_>, findings: &[Finding], kind: VerdictKind) -> Vec<S
     if waits >= MIXED && kind != VerdictKind::Inconclusive {
         res.push(format!("the cause of waits ({} of the time)", percent(waits)));
     }
-    if !facts.is_exact {
-        res.push("which thread held up which: blame between threads is not sampled".to_owned());
+    if facts.ledger.basis == Basis::ThreadTime {
+        res.push(
+            "which thread held up which: there are no snapshots of what the threads did".to_owned(),
+        );
     }
     res
 }
@@ -298,6 +358,8 @@ mod tests {
             has_spans: true,
             has_requests: false,
             has_time: true,
+            idle: 0.5,
+            margin: MIXED,
             first,
             second,
             other,
@@ -311,6 +373,8 @@ mod tests {
             has_spans: false,
             has_requests: true,
             has_time: false,
+            idle: 1.0,
+            margin: MIXED,
             first: 0.0,
             second: 0.0,
             other: 0.0,
@@ -319,11 +383,13 @@ mod tests {
         assert_eq!(decide(&Situation { has_spans: true, ..nothing }), Decision::Idle);
         let untimed = Situation { has_spans: true, has_requests: false, ..nothing };
         assert_eq!(decide(&untimed), Decision::Untimed);
+        let idle = Situation { has_time: true, has_requests: true, first: 1.0, ..nothing };
+        assert_eq!(decide(&Situation { has_spans: true, ..idle }), Decision::Unlimited);
         check(0.0, 0.0, 1.0, Decision::Unexplained);
         check(0.48, 0.05, 0.47, Decision::Unexplained);
         check(0.47, 0.44, 0.09, Decision::Mixed);
         check(0.45, 0.35, 0.2, Decision::Leads);
         check(0.7, 0.2, 0.1, Decision::Largest);
-        assert_eq!(RULES.len(), 7);
+        assert_eq!(RULES.len(), 8);
     }
 }

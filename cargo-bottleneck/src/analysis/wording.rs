@@ -4,11 +4,13 @@
 
 use crate::kind::Kind;
 use crate::number::{digits, percent};
-use crate::profile::Dtype;
+use crate::profile::{Dtype, Profile, TaskIdx};
 use crate::report::model::{Evidence, Source};
 
+use super::cause::Cause;
 use super::classify::{Reason, Region};
-use super::roofline::{Abstained, Subkind};
+use super::roofline::Abstained;
+use super::subkind::Subkind;
 
 /// What is said of a kind and sub-kind.
 #[derive(Debug)]
@@ -69,9 +71,82 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Io,
+        subkind: Some(Subkind::Disk),
+        cause: "waits for files",
+        next: "read it before it is needed (a thread that reads ahead, madvise(WILLNEED)), keep it in memory between requests, or \
+               store it smaller",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::Network),
+        cause: "waits for a peer behind a socket",
+        next: "ask earlier and for several things at once (pipeline, batch), or move the peer closer; its own time is not ours",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::Pipe),
+        cause: "waits for another process behind a pipe",
+        next: "hand over larger pieces and go on meanwhile, or do the other process's work in this one",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::ChildProcess),
+        cause: "waits for a child process to end",
+        next: "start it earlier and go on meanwhile, or keep one running instead of starting one each time",
+    },
+    Advice {
+        kind: Kind::Io,
         subkind: None,
         cause: "goes to I/O, as asserted",
         next: "overlap it with computation (read ahead, a second thread), or move fewer bytes",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Lock),
+        cause: "goes to threads that queue for a lock while a CPU idles",
+        next: "hold the lock for the exchange of data only: compute before taking it or after, or split what it protects",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Imbalance),
+        cause: "goes to one thread that still works while the others wait for it at the end of their region",
+        next: "cut the region into more and smaller parts than threads, and let each thread take the next one when it is done",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::StarvedQueue),
+        cause: "goes to a thread that makes the input for another one, which starves while a CPU idles",
+        next: "let several threads make the input, or move a part of it to the thread that waits",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Timer),
+        cause: "waits until some time has passed",
+        next: "go on as soon as there is something to do: wait for an event with the time as the latest end, or shorten it",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::PollLoop),
+        cause: "sleeps between looks whether something has come",
+        next: "wait for the event itself (a channel, a condition variable, epoll) instead of looking again and again",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Spin),
+        cause: "waits on the CPU, spinning",
+        next: "shorten what is done under the lock, and let who waits for longer than a microsecond sleep: std::sync::Mutex does",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Wakeup),
+        cause: "goes by between wake-up and running",
+        next: "hand over less often: larger batches, fewer hops from thread to thread",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::Throttled),
+        cause: "could run, but the control group has used up its CPU time",
+        next: "raise the limit of the control group (cpu.max), or run no more threads than it allows CPUs",
     },
     Advice {
         kind: Kind::Scheduling,
@@ -142,15 +217,35 @@ pub fn settle_on_cpu(name: &str, reason: Reason) -> String {
                 )
             }
         },
-        Reason::Roofline | Reason::Asserted => String::new(),
+        Reason::Roofline | Reason::Asserted | Reason::Spins => String::new(),
     }
 }
 
 /// What would settle waits that are `other`.
-pub fn settle_waits(name: &str) -> String {
-    format!(
-        "say what `{name}` waits for: #[bottleneck(kind = \"io\")] or \"scheduling\", or annotate the calls that wait"
-    )
+pub fn settle_waits(name: &str, cause: Option<Cause>) -> String {
+    match cause {
+        Some(Cause::Lock | Cause::Thread) => format!(
+            "annotate what `{name}` waits for: the function on the other thread that ends the wait with #[bottleneck]"
+        ),
+        Some(Cause::Listener | Cause::Input) => format!(
+            "mark what a user waits for with #[bottleneck(request)], so that waiting for the next request in `{name}` is idle"
+        ),
+        _ => format!(
+            "say what `{name}` waits for: #[bottleneck(kind = \"io\")] or \"scheduling\", or annotate the calls that wait"
+        ),
+    }
+}
+
+/// What threads without spans are called: their name without digits.
+pub fn pool_name(profile: &Profile, task: TaskIdx) -> String {
+    let task = &profile.snapshots.tasks[task];
+    let name: String = task.name.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let name = name.trim_matches(|c: char| "-_ #:.".contains(c));
+    match (name, task.is_main) {
+        (_, true) => "main".to_owned(),
+        ("", _) => "unnamed".to_owned(),
+        (name, _) => name.to_owned(),
+    }
 }
 
 /// The measurements of a region: bandwidth, rate and intensity, each with its reference.
@@ -246,18 +341,8 @@ mod tests {
 
     #[test]
     fn every_kind_but_other_has_advice_for_every_subkind() {
-        let subkinds = [
-            Subkind::Bandwidth,
-            Subkind::Cache,
-            Subkind::Vector,
-            Subkind::Scalar,
-            Subkind::Underused,
-            Subkind::Oversubscribed,
-            Subkind::Interference,
-            Subkind::Asserted,
-        ];
         for kind in Kind::ALL {
-            for subkind in subkinds {
+            for subkind in Subkind::ALL {
                 assert_eq!(
                     advice(kind, Some(subkind)).is_some(),
                     kind != Kind::Other,

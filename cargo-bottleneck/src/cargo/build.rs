@@ -1,4 +1,4 @@
-//! `cargo build`, with its messages read: the executables, and what build scripts said.
+//! `cargo build` or `cargo test --no-run`, with its messages read: the executables, and what build scripts said.
 //!
 //! Diagnostics and progress go from cargo to the terminal directly; only the machine-readable part is read.
 
@@ -9,6 +9,7 @@ use std::process::Stdio;
 use cargo_metadata::{Artifact, BuildScript, Message};
 
 use crate::cargo::Cargo;
+use crate::cargo::pick::CargoCommand;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::status::Status;
@@ -24,14 +25,21 @@ pub struct Build {
     pub scripts: Vec<BuildScript>,
 }
 
-/// Runs `cargo build` with these flags to its end.
+/// Builds what `command` would run, with these flags, to its end.
 ///
 /// # Errors
 /// If the build fails; cargo has then said why.
-pub fn build(cargo: &Cargo<'_>, flags: &[OsString]) -> Result<Build, Error> {
+pub fn build(cargo: &Cargo<'_>, command: CargoCommand, flags: &[OsString]) -> Result<Build, Error> {
     let mut args = vec![OsString::from("--message-format=json-render-diagnostics")];
+    let subcommand = match command {
+        CargoCommand::Run => "build",
+        CargoCommand::Test | CargoCommand::Bench => {
+            args.push("--no-run".into());
+            command.name()
+        }
+    };
     args.extend(flags.iter().cloned());
-    let mut command = cargo.command("build", &args);
+    let mut command = cargo.command(subcommand, &args);
     let mut child =
         command.stdout(Stdio::piped()).spawn().map_err(|error| cargo.cannot_start(&error))?;
     let build = child

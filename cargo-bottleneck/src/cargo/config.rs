@@ -1,4 +1,4 @@
-//! Cargo's configuration, as far as it decides how a program is run: `[env]`, runners, the target to build for.
+//! Cargo's configuration, as far as it decides how a program is run: `[env]`, runners, the target to build for, `[term]`.
 //!
 //! Cargo merges its files, `--config` flags and includes by itself and prints the result with `cargo config get`. That
 //! subcommand is unstable, so a stable cargo needs `RUSTC_BOOTSTRAP` for this one call; if cargo refuses, the
@@ -19,10 +19,11 @@ use crate::exit_code::ExitCode;
 #[derive(Debug, Default)]
 pub struct Config {
     values: Value,
-    /// The same with the file of each value, one per line; asked for only where a path is relative to its file.
+    /// The same with the origin of each value, one per line; asked for only where it decides.
     origins: String,
-    /// Whether a `--config` flag sets a runner, which then comes before the environment.
-    has_runner_flag: bool,
+    /// What `--config` flags name: either of these is the origin of what they set, and comes before the environment.
+    flags: Vec<String>,
+    is_unknown: bool,
 }
 
 /// One entry of `[env]`.
@@ -43,26 +44,45 @@ impl Config {
     /// If cargo cannot be started.
     pub fn load(cargo: &Cargo<'_>, config_flags: &[OsString]) -> Result<Self, Error> {
         let Some(json) = ask(cargo, config_flags, &["--format", "json"])? else {
-            cargo.status.warning(
-                "cannot read cargo's configuration: `[env]` and `runner` settings do not apply",
-            );
-            return Ok(Self::default());
+            return Ok(Self { is_unknown: true, ..Self::default() });
         };
         let values = serde_json::from_str(json.trim()).unwrap_or_default();
-        let has_runner_flag =
-            config_flags.iter().any(|flag| flag.to_string_lossy().contains("runner"));
-        let mut config = Self { values, origins: String::new(), has_runner_flag };
-        if config.has_relative_paths() {
+        let flags = config_flags.iter().filter(|word| *word != "--config").map(origin_of_flag);
+        let mut config =
+            Self { values, flags: flags.collect(), origins: String::new(), is_unknown: false };
+        if !config.flags.is_empty() || config.has_relative_paths() {
             config.origins = ask(cargo, config_flags, &["--format", "toml", "--show-origin"])?
                 .unwrap_or_default();
         }
         Ok(config)
     }
 
-    /// A string at a path of keys, such as `["build", "rustc"]`. Of a list of strings, its first.
-    pub fn string(&self, path: &[&str]) -> Option<&str> {
-        let value = path.iter().try_fold(&self.values, |value, key| value.get(key))?;
-        value.as_array().map_or(Some(value), |list| list.first())?.as_str()
+    /// Whether cargo refused to say: its configuration cannot be read, or it is too old or too new for the question.
+    pub fn is_unknown(&self) -> bool {
+        self.is_unknown
+    }
+
+    /// The strings at a path of keys, such as `["build", "target"]`: of a `--config` flag, else of the environment, else
+    /// of a file. A single value is a list of one.
+    pub fn strings(&self, inherited: &Inherited, path: &[&str]) -> Vec<String> {
+        let value = path.iter().try_fold(&self.values, |value, key| value.get(key));
+        let of_file = || match value {
+            Some(Value::Array(list)) => list.iter().filter_map(text_of).collect(),
+            other => other.and_then(text_of).into_iter().collect(),
+        };
+        if self.is_set_by_flag(&path.join(".")) {
+            return of_file();
+        }
+        let variable = format!("CARGO_{}", path.join("_").to_uppercase().replace('-', "_"));
+        match inherited.get(&variable) {
+            Some(value) => vec![value.to_string_lossy().into_owned()],
+            None => of_file(),
+        }
+    }
+
+    /// The same where there is one value, or none.
+    pub fn string(&self, inherited: &Inherited, path: &[&str]) -> Option<String> {
+        self.strings(inherited, path).into_iter().next()
     }
 
     /// Whether a configuration file defines `[profile.NAME]`.
@@ -89,17 +109,20 @@ impl Config {
     ) -> Result<Option<Vec<OsString>>, Error> {
         let variable =
             format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace(['-', '.'], "_"));
-        let from_environment =
-            inherited.get(&variable).map(|value| words(&value.to_string_lossy()));
+        // A program with a slash is relative to the current folder, even if it starts elsewhere.
+        let from_environment = inherited
+            .get(&variable)
+            .map(|value| with_folder(words(&value.to_string_lossy()), current_folder));
         let tables = self.values.get("target").and_then(Value::as_object);
         let exact = tables
             .and_then(|tables| tables.get(triple)?.get("runner"))
             .map(|value| self.runner_of(triple, value));
-        let by_triple = if self.has_runner_flag {
-            exact.or(from_environment)
-        } else {
-            from_environment.or(exact)
-        };
+        let by_triple =
+            if names_of_table(triple, "runner").iter().any(|key| self.is_set_by_flag(key)) {
+                exact.or(from_environment)
+            } else {
+                from_environment.or(exact)
+            };
         if by_triple.is_some() {
             return Ok(by_triple);
         }
@@ -133,7 +156,7 @@ impl Config {
         let flag = |key: &str| entry.get(key).and_then(Value::as_bool).unwrap_or(false);
         let value = entry.as_str().or_else(|| entry.get("value")?.as_str())?;
         let value = if flag("relative") {
-            let directory = self.directory_of(&format!("env.{name}.value")).unwrap_or_default();
+            let directory = self.directory_of(&[format!("env.{name}.value")]);
             directory.join(value).into_os_string()
         } else {
             value.into()
@@ -142,22 +165,14 @@ impl Config {
     }
 
     fn runner_of(&self, table: &str, value: &Value) -> Vec<OsString> {
-        let mut runner = match value {
+        let runner = match value {
             Value::Array(list) => {
                 list.iter().filter_map(|word| Some(word.as_str()?.into())).collect()
             }
             other => words(other.as_str().unwrap_or_default()),
         };
         // A program with a slash is relative to the folder of the configuration file; one without is in `PATH`.
-        if let Some(program) = runner.first_mut().filter(|program| is_relative_path(program)) {
-            let quoted = format!("target.\"{table}\".runner");
-            let directory = self
-                .directory_of(&format!("target.{table}.runner"))
-                .or_else(|| self.directory_of(&quoted))
-                .or_else(|| self.directory_of(&quoted.replace('"', "'")));
-            *program = directory.unwrap_or_default().join(&*program).into_os_string();
-        }
-        runner
+        with_folder(runner, || self.directory_of(&names_of_table(table, "runner")))
     }
 
     fn has_relative_paths(&self) -> bool {
@@ -178,14 +193,35 @@ impl Config {
         any("env", &has_relative_entry) || any("target", &has_relative_runner)
     }
 
-    /// The folder that paths of the value with this key are relative to: the one that holds `.cargo/config.toml`.
-    fn directory_of(&self, key: &str) -> Option<PathBuf> {
+    /// The folder that paths of the value with this key are relative to: the one that holds `.cargo/config.toml`, or for
+    /// a `--config KEY=VALUE` the current one.
+    fn directory_of(&self, keys: &[String]) -> PathBuf {
+        let origin = keys.iter().find_map(|key| self.origins_of(key).into_iter().next());
+        let file = origin.map(Path::new).filter(|path| path.is_absolute());
+        match file.and_then(|file| file.parent()?.parent()) {
+            Some(directory) => directory.to_owned(),
+            None => current_folder(),
+        }
+    }
+
+    fn is_set_by_flag(&self, key: &str) -> bool {
+        self.origins_of(key).iter().any(|origin| self.flags.iter().any(|flag| flag == origin))
+    }
+
+    /// Where the value with this key is from; a list has an origin for each element, on a line of its own.
+    fn origins_of(&self, key: &str) -> Vec<&str> {
         let mut lines = self.origins.lines().skip_while(|line| {
             !line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '=']))
         });
-        // A list stands on several lines, each element with its own origin.
-        let origin = lines.find_map(|line| Some(line.rsplit_once(" # ")?.1.trim()))?;
-        Path::new(origin).parent()?.parent().map(Path::to_owned)
+        let Some(first) = lines.next() else {
+            return Vec::new();
+        };
+        let of_line = |line| -> Option<&str> { Some(str::rsplit_once(line, " # ")?.1.trim()) };
+        if first.ends_with('[') {
+            lines.take_while(|line| !line.starts_with(']')).filter_map(of_line).collect()
+        } else {
+            of_line(first).into_iter().collect()
+        }
     }
 }
 
@@ -201,6 +237,43 @@ fn ask(
     command.env("RUSTC_BOOTSTRAP", "1");
     let output = command.output().map_err(|error| cargo.cannot_start(&error))?;
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// What cargo names as the origin of what a `--config` flag sets.
+fn origin_of_flag(flag: &OsString) -> String {
+    if Path::new(flag).exists() {
+        current_folder().join(flag).to_string_lossy().into_owned()
+    } else {
+        "--config cli option".to_owned()
+    }
+}
+
+/// The ways to write a key below `target.TABLE`.
+fn names_of_table(table: &str, key: &str) -> [String; 3] {
+    [
+        format!("target.{table}.{key}"),
+        format!("target.\"{table}\".{key}"),
+        format!("target.'{table}'.{key}"),
+    ]
+}
+
+fn with_folder(mut words: Vec<OsString>, folder: impl FnOnce() -> PathBuf) -> Vec<OsString> {
+    if let Some(program) = words.first_mut().filter(|program| is_relative_path(program)) {
+        *program = folder().join(&*program).into_os_string();
+    }
+    words
+}
+
+fn current_folder() -> PathBuf {
+    std::env::current_dir().unwrap_or_default()
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(is_on) => Some(is_on.to_string()),
+        _ => None,
+    }
 }
 
 fn words(text: &str) -> Vec<OsString> {
@@ -219,7 +292,7 @@ mod tests {
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
     fn config(values: Value, origins: &str) -> Config {
-        Config { values, origins: origins.to_owned(), has_runner_flag: false }
+        Config { values, origins: origins.to_owned(), ..Config::default() }
     }
 
     fn runner_with(config: &Config, variables: &[(&str, &str)]) -> Option<Vec<OsString>> {
@@ -292,5 +365,20 @@ mod tests {
                 .to_string()
                 .starts_with("several matching instances of `target.'cfg(..)'.runner`")
         );
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_environment_and_that_before_a_file() {
+        let variables = [("CARGO_TERM_QUIET".into(), "true".into())].into();
+        let inherited = Inherited::from_variables(variables, None);
+        let values = json!({"term": {"quiet": false}, "build": {"target": ["a", "b"]}});
+        let of_file = "term.quiet = false # /w/.cargo/config.toml";
+        let mut config = config(values, of_file);
+        config.flags = vec!["--config cli option".to_owned()];
+        assert_eq!(config.string(&inherited, &["term", "quiet"]).as_deref(), Some("true"));
+        config.origins = "term.quiet = false # --config cli option".to_owned();
+        assert_eq!(config.string(&inherited, &["term", "quiet"]).as_deref(), Some("false"));
+        assert_eq!(config.string(&inherited, &["term", "color"]), None);
+        assert_eq!(config.strings(&inherited, &["build", "target"]), ["a", "b"]);
     }
 }

@@ -11,7 +11,6 @@ use cargo_metadata::{Artifact, BuildScript, Metadata, Package};
 
 use crate::cargo::config::EnvEntry;
 use crate::cargo::inherited::{LIBRARY_PATH, Variables};
-use crate::cargo::pick::RunKind;
 
 /// What decides the environment of a program that cargo has built.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +21,8 @@ pub struct TargetEnvironment<'a> {
     pub package: &'a Package,
     /// The package's `rust-version` as it is written in the manifest.
     pub rust_version: Option<&'a str>,
-    /// What kind of target it is.
-    pub kind: RunKind,
+    /// Whether it is an integration test or a benchmark, which find the binaries of their package.
+    pub finds_binaries: bool,
     /// Where its profile's output lies.
     pub output: &'a Output,
     /// Every build script of the build.
@@ -77,7 +76,7 @@ impl TargetEnvironment<'_> {
         }
         ours.insert("CARGO".into(), self.cargo.to_owned());
         ours.extend(self.package_variables());
-        if self.kind.runs_as_test() {
+        if self.finds_binaries {
             ours.extend(self.binaries());
         }
         for entry in self.configured {
@@ -153,7 +152,10 @@ impl TargetEnvironment<'_> {
     /// `CARGO_BIN_EXE_<name>`: tests find the binaries of their package by it.
     fn binaries(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let is_own = |artifact: &&Artifact| {
-            artifact.package_id == self.package.id && artifact.target.is_bin()
+            // The unit tests of a binary are an executable of the same target.
+            artifact.package_id == self.package.id
+                && artifact.target.is_bin()
+                && !artifact.profile.test
         };
         self.executables.iter().filter(is_own).filter_map(|artifact| {
             let path = artifact.executable.as_ref()?;
@@ -193,7 +195,11 @@ mod tests {
     const SYSROOT: &str = "/rust/lib/rustlib/x/lib";
 
     /// The environment of `server`, built in `/w/target/bottleneck`, on top of `user`.
-    fn environment(kind: RunKind, user: &[(&str, &str)], configured: &[EnvEntry]) -> Variables {
+    fn environment(
+        finds_binaries: bool,
+        user: &[(&str, &str)],
+        configured: &[EnvEntry],
+    ) -> Variables {
         let workspace = workspace(None, "/w/target");
         let package = default_packages(&workspace.metadata)[0];
         let executables = [
@@ -219,7 +225,7 @@ mod tests {
             cargo: OsStr::new("/rust/bin/cargo"),
             package,
             rust_version: workspace.rust_version(package),
-            kind,
+            finds_binaries,
             output: &Output::of(Path::new("/w/target/bottleneck/server"), &workspace.metadata),
             scripts: &scripts,
             executables: &executables,
@@ -239,8 +245,7 @@ mod tests {
 
     #[test]
     fn the_package_describes_itself() {
-        let variables =
-            environment(RunKind::Bin, &[("CARGO_PKG_NAME", "outer"), ("HOME", "/h")], &[]);
+        let variables = environment(false, &[("CARGO_PKG_NAME", "outer"), ("HOME", "/h")], &[]);
         for (name, expected) in [
             ("CARGO", "/rust/bin/cargo"),
             ("CARGO_MANIFEST_DIR", "/w/server"),
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn build_scripts_of_the_package_set_variables() {
-        let variables = environment(RunKind::Bin, &[], &[]);
+        let variables = environment(false, &[], &[]);
         check(&variables, "FROM_SCRIPT", Some("1"));
         check(&variables, "OUT_DIR", Some("/w/target/bottleneck/build/server/out"));
         check(&variables, "FROM_OTHER", None);
@@ -273,27 +278,19 @@ mod tests {
         let ours = format!(
             "{out}/z:{out}/m:{out}/a:/w/target/bottleneck:/w/target/bottleneck/deps:{SYSROOT}"
         );
-        check(&environment(RunKind::Bin, &[], &[]), LIBRARY_PATH, Some(&ours));
+        check(&environment(false, &[], &[]), LIBRARY_PATH, Some(&ours));
         let longer = format!("{ours}:/user");
-        check(
-            &environment(RunKind::Bin, &[(LIBRARY_PATH, "/user")], &[]),
-            LIBRARY_PATH,
-            Some(&longer),
-        );
+        check(&environment(false, &[(LIBRARY_PATH, "/user")], &[]), LIBRARY_PATH, Some(&longer));
         // Inside another cargo it does not grow.
-        check(
-            &environment(RunKind::Bin, &[(LIBRARY_PATH, &longer)], &[]),
-            LIBRARY_PATH,
-            Some(&longer),
-        );
+        check(&environment(false, &[(LIBRARY_PATH, &longer)], &[]), LIBRARY_PATH, Some(&longer));
     }
 
     #[test]
     fn tests_find_the_binaries_of_their_package() {
-        let variables = environment(RunKind::Test, &[], &[]);
+        let variables = environment(true, &[], &[]);
         check(&variables, "CARGO_BIN_EXE_admin", Some("/w/target/bottleneck/admin"));
         check(&variables, "CARGO_BIN_EXE_tool", None);
-        check(&environment(RunKind::Bin, &[], &[]), "CARGO_BIN_EXE_admin", None);
+        check(&environment(false, &[], &[]), "CARGO_BIN_EXE_admin", None);
     }
 
     #[test]
@@ -306,7 +303,7 @@ mod tests {
             entry("LANG", true),
             entry("CARGO_PKG_NAME", true),
         ];
-        let variables = environment(RunKind::Bin, &[("HOME", "/h"), ("LANG", "C")], &entries);
+        let variables = environment(false, &[("HOME", "/h"), ("LANG", "C")], &entries);
         check(&variables, "NEW", Some("config"));
         check(&variables, "HOME", Some("/h"));
         check(&variables, "LANG", Some("config"));

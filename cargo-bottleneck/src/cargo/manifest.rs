@@ -1,36 +1,55 @@
-//! The one thing that `cargo metadata` does not say of a manifest: whether it has a profile of a given name.
+//! The two things that `cargo metadata` does not say of a manifest: whether it has a profile of a given name, and which
+//! targets bring their own `main` instead of the test harness.
 
-/// Whether the text of a workspace's `Cargo.toml` defines `[profile.NAME]`, in any of TOML's ways to write that.
-///
-/// Reads lines, not TOML: a table header inside a multi-line string would be taken for one. The cost of that mistake is
-/// cargo's own message that the profile does not exist.
-pub fn has_profile(manifest: &str, name: &str) -> bool {
-    let mut table: Vec<String> = Vec::new();
-    manifest.lines().any(|line| {
-        let line = line.trim();
-        if let Some(header) = line.strip_prefix('[') {
-            table = keys(header.split(']').next().unwrap_or_default().trim_start_matches('['));
-            return is_profile(&table, name);
-        }
-        let Some((key, _)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
-            return false;
+use std::path::Path;
+
+use cargo_metadata::{Target, TargetKind};
+
+/// A `Cargo.toml`.
+#[derive(Debug, Default)]
+pub struct Manifest(toml::Table);
+
+impl Manifest {
+    /// Reads one. What cannot be read counts as empty: cargo itself has read it, or says why not.
+    pub fn read(path: &Path) -> Self {
+        Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
+        Self(text.parse().unwrap_or_default())
+    }
+
+    /// Whether it defines `[profile.NAME]`.
+    pub fn has_profile(&self, name: &str) -> bool {
+        self.0.get("profile").is_some_and(|profiles| profiles.get(name).is_some())
+    }
+
+    /// Whether a target is built with the test harness, which is so unless its table says `harness = false`.
+    pub fn has_harness(&self, target: &Target) -> bool {
+        let of_kind = |kind: &TargetKind| match kind {
+            TargetKind::Bin => Some("bin"),
+            TargetKind::Example => Some("example"),
+            TargetKind::Test => Some("test"),
+            TargetKind::Bench => Some("bench"),
+            _ => None,
         };
-        let path: Vec<String> = table.iter().cloned().chain(keys(key)).collect();
-        is_profile(&path, name)
-    })
-}
-
-fn is_profile(path: &[String], name: &str) -> bool {
-    matches!(path, [profile, profile_name, ..] if profile == "profile" && profile_name == name)
-}
-
-fn keys(dotted: &str) -> Vec<String> {
-    dotted.split('.').map(|key| key.trim().trim_matches(['"', '\'']).to_owned()).collect()
+        let table = match target.kind.iter().find_map(of_kind) {
+            Some(kind) => self.0.get(kind).and_then(toml::Value::as_array).and_then(|tables| {
+                let has_name = |table: &&toml::Value| {
+                    table.get("name").and_then(toml::Value::as_str) == Some(&target.name)
+                };
+                tables.iter().find(has_name)
+            }),
+            None => self.0.get("lib"),
+        };
+        table.and_then(|table| table.get("harness")).and_then(toml::Value::as_bool).unwrap_or(true)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cargo::sample::artifact;
 
     #[test]
     fn finds_a_profile_however_it_is_written() {
@@ -41,7 +60,7 @@ mod tests {
             "profile.bottleneck.inherits = \"release\"",
             "[profile.bottleneck.package.x]\nopt-level = 3",
         ] {
-            assert!(has_profile(manifest, "bottleneck"), "{manifest}");
+            assert!(Manifest::parse(manifest).has_profile("bottleneck"), "{manifest}");
         }
     }
 
@@ -49,13 +68,32 @@ mod tests {
     fn does_not_take_others_for_it() {
         for manifest in [
             "",
+            "not toml",
             "[package]\nname = \"bottleneck\"",
             "[profile.release]\ninherits = \"bottleneck\"",
             "# profile.bottleneck = {}",
             "[profile.bottleneck-dev]",
             "[package.metadata.profile.bottleneck]",
+            "x = '''\n[profile.bottleneck]\n'''",
         ] {
-            assert!(!has_profile(manifest, "bottleneck"), "{manifest}");
+            assert!(!Manifest::parse(manifest).has_profile("bottleneck"), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_target_has_the_harness_unless_its_table_says_no() {
+        let manifest = Manifest::parse(
+            "lib.harness = false\n[[bench]]\nname = \"b\"\nharness = false\n[[bench]]\nname = \"c\"\n[[test]]\nname = \"b\"\n",
+        );
+        for (kind, name, expected) in [
+            ("lib", "server", false),
+            ("bench", "b", false),
+            ("bench", "c", true),
+            ("test", "b", true),
+            ("bin", "b", true),
+        ] {
+            let artifact = artifact("server", kind, name, None);
+            assert_eq!(manifest.has_harness(&artifact.target), expected, "{kind} {name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
@@ -107,6 +107,13 @@ pub fn packages_of_spec<'a>(
     args.push(spec.into());
     let output =
         cargo.command("pkgid", &args).output().map_err(|error| cargo.cannot_start(&error))?;
+    if !output.status.success() && spec.contains('/') {
+        // What is no address at all is explained there; `cargo run` gives the cause alone.
+        let text = String::from_utf8_lossy(&output.stderr);
+        let cause = text.rsplit_once("Caused by:\n").map_or(&*text, |(_, cause)| cause).trim();
+        let cause = cause.strip_prefix("error: ").unwrap_or(cause);
+        return Err(Error::new(ExitCode::BuildFailed, cause));
+    }
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let found: Vec<&Package> =
         metadata.packages.iter().filter(|package| package.id.repr == id).collect();
@@ -120,11 +127,10 @@ pub fn packages_of_spec<'a>(
     Ok(found)
 }
 
-/// The target directory of the package or workspace around the current folder, if there is one. Says nothing if not.
-pub fn target_directory_here(cargo: &Cargo<'_>) -> Option<PathBuf> {
+/// The package or workspace around the current folder, if there is one. Says nothing if not.
+pub fn here(cargo: &Cargo<'_>) -> Option<Metadata> {
     let output = cargo.command("metadata", &args_of(cargo, &["--no-deps"])).output().ok()?;
-    let metadata = MetadataCommand::parse(String::from_utf8(output.stdout).ok()?.trim()).ok()?;
-    Some(metadata.target_directory.into_std_path_buf())
+    MetadataCommand::parse(String::from_utf8(output.stdout).ok()?.trim()).ok()
 }
 
 fn ask(

@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod pick;
 #[cfg(test)]
 mod sample;
+pub mod start;
 pub mod toolchain;
 
 use std::ffi::OsString;

@@ -1,10 +1,35 @@
-//! Which program is meant: the rules, and the words, of `cargo run`.
+//! Which program is meant: the rules, and the words, of `cargo run`; and of several tests the one to run.
+
+use std::collections::BTreeSet;
 
 use cargo_metadata::{Artifact, Package, Target, TargetKind};
 
 use crate::cargo::build::Build;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+
+/// The subcommand of cargo that would run the program: what it builds, and how it starts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CargoCommand {
+    /// `cargo run`: a binary or an example, in the current folder, under the path from there.
+    #[default]
+    Run,
+    /// `cargo test`: a test executable, in the folder of its package, under its absolute path.
+    Test,
+    /// `cargo bench`: the same, told to measure.
+    Bench,
+}
+
+impl CargoCommand {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::Bench => "bench",
+        }
+    }
+}
 
 /// The kinds of targets that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +55,6 @@ impl RunKind {
         }
     }
 
-    /// Whether cargo runs it as a test: in the folder of its package, under its absolute path.
-    pub fn runs_as_test(self) -> bool {
-        matches!(self, Self::Test | Self::Bench)
-    }
-
     fn target_kind(self) -> TargetKind {
         match self {
             Self::Bin => TargetKind::Bin,
@@ -43,6 +63,26 @@ impl RunKind {
             Self::Bench => TargetKind::Bench,
         }
     }
+
+    /// `None` for a library.
+    fn of(target: &Target) -> Option<Self> {
+        [Self::Bin, Self::Example, Self::Test, Self::Bench]
+            .into_iter()
+            .find(|kind| target.kind.contains(&kind.target_kind()))
+    }
+}
+
+/// The package that has this target, if exactly one does.
+pub fn owner<'a>(
+    packages: &[&'a Package],
+    kind: RunKind,
+    name: Option<&str>,
+) -> Option<&'a Package> {
+    let (kind, name) = (kind.target_kind(), name?);
+    let mut owners = packages.iter().filter(|package| {
+        package.targets.iter().any(|target| target.kind.contains(&kind) && target.name == name)
+    });
+    owners.next().filter(|_| owners.next().is_none()).copied()
 }
 
 /// The binary that `cargo run` takes when the user names no target.
@@ -123,16 +163,116 @@ pub fn executable<'a>(
             ))),
             None => Err(failed(format!("cargo built no executable for `{}`", kind.flag()))),
         },
-        [..] => Err(several()),
+        [..] => {
+            let flag = (kind, name.map(str::to_owned));
+            Err(several(packages, &[flag]))
+        }
     }
 }
 
-/// Cargo's refusal of more than one target.
-pub fn several() -> Error {
-    failed(
-        "`cargo bottleneck run` can run at most one executable, but multiple were specified"
-            .to_owned(),
-    )
+/// Cargo's refusal of more than one target, with those that were meant. Flags select by kind, and by name if there is one.
+pub fn several(packages: &[&Package], flags: &[(RunKind, Option<String>)]) -> Error {
+    let lines: Vec<String> = selected(packages, flags)
+        .into_iter()
+        .map(|(package, kind, name)| {
+            let word = kind.flag().trim_start_matches('-');
+            format!("    {word} `{name}` in package `{}`", package.name)
+        })
+        .collect();
+    failed(format!(
+        "`cargo bottleneck run` can run at most one executable, but multiple were specified\n\
+         help: available targets:\n{}",
+        lines.join("\n")
+    ))
+}
+
+/// Each target of the packages that one of the flags selects, in cargo's order.
+pub fn selected<'a>(
+    packages: &[&'a Package],
+    flags: &[(RunKind, Option<String>)],
+) -> Vec<(&'a Package, RunKind, &'a str)> {
+    let is_meant = |kind: RunKind, name: &str| {
+        flags.iter().any(|(of_flag, named)| {
+            *of_flag == kind && named.as_ref().is_none_or(|named| named == name)
+        })
+    };
+    let targets = packages.iter().flat_map(|&package| {
+        package
+            .targets
+            .iter()
+            .filter_map(move |target| Some((package, RunKind::of(target)?, &*target.name)))
+    });
+    targets.filter(|&(_, kind, name)| is_meant(kind, name)).collect()
+}
+
+/// The executables that `cargo test` or `cargo bench` would run, in cargo's order of targets.
+pub fn test_executables(build: &Build) -> Vec<&Artifact> {
+    let mut found: Vec<&Artifact> =
+        build.executables.iter().filter(|artifact| artifact.profile.test).collect();
+    let place = |artifact: &Artifact| RunKind::of(&artifact.target).map(|kind| kind as u8);
+    found.sort_by_key(|artifact| {
+        (artifact.package_id.clone(), place(artifact), artifact.target.name.clone())
+    });
+    found
+}
+
+/// The flags that select each of these executables alone, to be pasted behind the command.
+pub fn selectors(artifacts: &[&Artifact], packages: &[Package]) -> Vec<String> {
+    let several = artifacts.iter().map(|artifact| &artifact.package_id).collect::<BTreeSet<_>>();
+    let flags = |artifact: &&Artifact| {
+        let target = match RunKind::of(&artifact.target) {
+            Some(kind) => format!("{} {}", kind.flag(), artifact.target.name),
+            None => "--lib".to_owned(),
+        };
+        let package = packages.iter().find(|package| package.id == artifact.package_id);
+        match package.filter(|_| 1 < several.len()) {
+            Some(package) => format!("-p {} {target}", package.name),
+            None => target,
+        }
+    };
+    artifacts.iter().map(flags).collect()
+}
+
+/// Cargo would run these one after the other; a report is about one.
+pub fn choose_one(command: CargoCommand, selectors: &[String]) -> Error {
+    let what = format!(
+        "`cargo bottleneck {}` runs one executable, but {} have something to run",
+        command.name(),
+        selectors.len()
+    );
+    failed(what)
+        .why("a report is about one program")
+        .fix(format!("add one of these:\n{}", selectors.join("\n")))
+}
+
+/// Nothing of what was built is a test.
+pub fn nothing_to_run(command: CargoCommand) -> Error {
+    let what = format!("nothing to run for `cargo bottleneck {}`", command.name());
+    failed(what)
+        .why("no selected target is built as a test")
+        .fix(format!("see what there is: cargo {} -- --list", command.name()))
+}
+
+/// No test has that name. `name` is what the user gave, if anything.
+pub fn no_match(command: CargoCommand, name: Option<&str>, selectors: &[String]) -> Error {
+    let of_name = name.map(|name| format!(" matches `{name}`"));
+    let what = match command {
+        CargoCommand::Bench => "benchmark",
+        CargoCommand::Run | CargoCommand::Test => "test",
+    };
+    failed(format!("no {what}{}", of_name.unwrap_or_else(|| " to run".to_owned())))
+        .why(format!("these were asked: {}", selectors.join(", ")))
+        .fix(format!("see what there is: cargo {} -- --list", command.name()))
+}
+
+/// Cargo's refusal of a pattern where one target is meant.
+pub fn no_patterns() -> Error {
+    failed("`cargo bottleneck run` does not support glob patterns on target selection".to_owned())
+}
+
+/// Cargo's refusal of several platforms.
+pub fn several_platforms() -> Error {
+    failed("only one `--target` argument is supported".to_owned())
 }
 
 fn targets_of<'a>(
@@ -189,8 +329,9 @@ mod tests {
     #[test]
     fn a_name_decides_between_binaries() {
         check(RunKind::Bin, Some("server"), Ok("server"));
-        let several =
-            "`cargo bottleneck run` can run at most one executable, but multiple were specified";
+        let several = "`cargo bottleneck run` can run at most one executable, but multiple were specified\n\
+                       help: available targets:\n    bin `admin` in package `server`\n    \
+                       bin `server` in package `server`\n    bin `tool` in package `tool`";
         check(RunKind::Bin, None, Err(several));
     }
 

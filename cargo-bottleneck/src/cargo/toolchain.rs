@@ -33,7 +33,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Asks rustc. `configured` is `build.rustc` of the configuration, `target` the triple of a cross build.
+    /// Asks rustc. `configured` is `build.rustc` of the configuration and the environment, `target` the triple of a cross build.
     ///
     /// # Errors
     /// If rustc cannot be started.
@@ -65,10 +65,7 @@ impl Toolchain {
 
 fn rustc_program(cargo: &OsString, inherited: &Inherited, configured: Option<&str>) -> OsString {
     // The order in which cargo itself looks.
-    let named = ["RUSTC", "CARGO_BUILD_RUSTC"]
-        .iter()
-        .find_map(|name| inherited.get(name))
-        .map(OsString::from);
+    let named = inherited.get("RUSTC").map(OsString::from);
     let beside = || {
         let rustc = Path::new(cargo).parent()?.join("rustc");
         rustc.is_file().then(|| rustc.into_os_string())

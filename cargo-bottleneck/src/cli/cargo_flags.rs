@@ -1,17 +1,16 @@
-//! The flags of `cargo run`, in cargo's words and under cargo's headings, and how they are handed to cargo.
+//! Flags that every build of cargo takes, in cargo's words and under cargo's headings, and how they are handed to cargo.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
-use crate::cargo::pick::RunKind;
-use crate::commands::target::{BuildOptions, Profile};
+use crate::commands::profile::Profile;
+use crate::commands::target::BuildOptions;
 
-/// Everything that decides what is built.
+/// Flags about cargo's configuration.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
-pub(super) struct CargoFlags {
+pub(super) struct Configuration {
     /// Override a configuration value
     #[arg(long, value_name = "KEY=VALUE|PATH")]
     config: Vec<OsString>,
@@ -19,189 +18,219 @@ pub(super) struct CargoFlags {
     /// Unstable (nightly-only) flags to Cargo, see 'cargo -Z help' for details
     #[arg(short = 'Z', value_name = "FLAG")]
     unstable: Vec<OsString>,
+}
 
-    /// Package with the target to run
-    #[expect(clippy::option_option, reason = "not given, given without a value, given with one")]
-    #[arg(short, long, value_name = "SPEC", num_args = 0..=1, help_heading = "Package Selection")]
-    package: Option<Option<String>>,
-
-    /// Name of the bin target to run
-    #[expect(clippy::option_option, reason = "as above")]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, help_heading = "Target Selection")]
-    bin: Option<Option<String>>,
-
-    /// Name of the example target to run
-    #[expect(clippy::option_option, reason = "as above")]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, help_heading = "Target Selection")]
-    example: Option<Option<String>>,
-
-    /// Name of the test target to run
-    #[expect(clippy::option_option, reason = "as above")]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, help_heading = "Target Selection")]
-    test: Option<Option<String>>,
-
-    /// Name of the bench target to run
-    #[expect(clippy::option_option, reason = "as above")]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, help_heading = "Target Selection")]
-    bench: Option<Option<String>>,
-
+/// Flags about features.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Feature Selection")]
+#[expect(clippy::struct_field_names, reason = "each is called as cargo's flag is")]
+pub(super) struct Features {
     /// Space or comma separated list of features to activate
-    #[arg(short = 'F', long, value_name = "FEATURES", help_heading = "Feature Selection")]
+    #[arg(short = 'F', long, value_name = "FEATURES")]
     features: Vec<String>,
 
     /// Activate all available features
-    #[arg(long, help_heading = "Feature Selection")]
+    #[arg(long)]
     all_features: bool,
 
     /// Do not activate the `default` feature
-    #[arg(long, help_heading = "Feature Selection")]
+    #[arg(long)]
     no_default_features: bool,
+}
 
-    /// Number of parallel jobs, defaults to # of CPUs.
+/// Flags about how it is compiled. `--keep-going` stands between the two in `cargo run`, and is in no other subcommand.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compilation Options")]
+pub(super) struct Jobs {
     #[arg(
         short,
         long,
         value_name = "N",
         allow_hyphen_values = true,
-        help_heading = "Compilation Options"
+        // Written here, since the last period of a doc comment is lost.
+        help = "Number of parallel jobs, defaults to # of CPUs."
     )]
     jobs: Option<String>,
+}
 
-    /// Do not abort the build as soon as there is an error
-    #[arg(long, help_heading = "Compilation Options")]
-    keep_going: bool,
-
+/// The other flags about how it is compiled.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Compilation Options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
+pub(super) struct Compilation {
     /// Build in release mode and reuse target/release as it is [default: release with line tables, built apart]
-    #[arg(short, long, conflicts_with_all = ["profile", "dev"], help_heading = "Compilation Options")]
+    #[arg(short, long, conflicts_with_all = ["profile", "dev"])]
     release: bool,
 
     /// Build artifacts with the specified profile
-    #[arg(
-        long,
-        value_name = "PROFILE-NAME",
-        conflicts_with = "dev",
-        help_heading = "Compilation Options"
-    )]
+    #[arg(long, value_name = "PROFILE-NAME", conflicts_with = "dev")]
     profile: Option<String>,
 
     /// Build in dev mode; verdicts then describe unoptimized code
-    #[arg(long, help_heading = "Compilation Options")]
+    #[arg(long)]
     dev: bool,
 
     /// Build for the target triple
-    #[expect(clippy::option_option, reason = "as above")]
-    #[arg(long, value_name = "TRIPLE", num_args = 0..=1, help_heading = "Compilation Options")]
-    target: Option<Option<String>>,
+    #[arg(long, value_name = "TRIPLE", num_args = 0..=1, default_missing_value = "")]
+    target: Vec<String>,
 
     /// Directory for all generated artifacts
-    #[arg(long, value_name = "DIRECTORY", help_heading = "Compilation Options")]
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     target_dir: Option<PathBuf>,
 
-    /// Output a build timing report at the end of the build
-    #[arg(long, help_heading = "Compilation Options")]
-    timings: bool,
+    /// Output build graph in JSON (unstable)
+    #[arg(long, hide = true)]
+    pub(super) unit_graph: bool,
 
+    /// Output a build timing report at the end of the build
+    #[arg(long)]
+    timings: bool,
+}
+
+/// Flags about the manifest and the lock file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Manifest Options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of cargo's")]
+pub(super) struct ManifestFlags {
     /// Path to Cargo.toml
-    #[arg(long, value_name = "PATH", help_heading = "Manifest Options")]
+    #[arg(short = 'm', long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     manifest_path: Option<PathBuf>,
 
+    /// Path to Cargo.lock (unstable)
+    // In the help of some versions of cargo; whether it is known is for the one in use to say.
+    #[arg(long, value_name = "PATH", hide = true)]
+    lockfile_path: Option<PathBuf>,
+
     /// Ignore `rust-version` specification in packages
-    #[arg(long, help_heading = "Manifest Options")]
+    #[arg(long)]
     ignore_rust_version: bool,
 
     /// Assert that `Cargo.lock` will remain unchanged
-    #[arg(long, help_heading = "Manifest Options")]
+    #[arg(long)]
     locked: bool,
 
     /// Run without accessing the network
-    #[arg(long, help_heading = "Manifest Options")]
+    #[arg(long)]
     offline: bool,
 
     /// Equivalent to specifying both --locked and --offline
-    #[arg(long, help_heading = "Manifest Options")]
+    #[arg(long)]
     frozen: bool,
 }
 
-impl CargoFlags {
-    /// The flags as options of a build. `terminal` are the flags about verbosity, for the build only.
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Groups {
+    pub(super) configuration: Configuration,
+    pub(super) features: Features,
+    pub(super) jobs: Jobs,
+    pub(super) keep_going: bool,
+    pub(super) compilation: Compilation,
+    pub(super) manifest: ManifestFlags,
+}
+
+impl Configuration {
+    /// `--config` flags, with the word before each.
+    pub(super) fn config_flags(&self) -> Vec<OsString> {
+        let mut words = Words(Vec::new());
+        words.each("--config", self.config.iter().cloned());
+        words.0
+    }
+}
+
+impl Groups {
+    /// The flags as options of a build of nothing in particular. `terminal` are flags about verbosity, for the build only.
     pub(super) fn resolve(
         self,
         color: Option<&'static str>,
         terminal: Vec<OsString>,
     ) -> BuildOptions {
-        let kinds = [
-            (RunKind::Bin, self.bin),
-            (RunKind::Example, self.example),
-            (RunKind::Test, self.test),
-            (RunKind::Bench, self.bench),
-        ];
+        let Self { configuration, features, jobs, keep_going, compilation, manifest } = self;
         let mut build = Words(terminal);
-        build.each("--features", self.features);
-        build.switch("--all-features", self.all_features);
-        build.switch("--no-default-features", self.no_default_features);
-        build.each("--jobs", self.jobs);
-        build.switch("--keep-going", self.keep_going);
-        build.switch("--timings", self.timings);
-        build.switch("--ignore-rust-version", self.ignore_rust_version);
+        build.each_with_or_without("--target", compilation.target.iter().cloned());
+        build.each("--features", features.features);
+        build.switch("--all-features", features.all_features);
+        build.switch("--no-default-features", features.no_default_features);
+        build.each("--jobs", jobs.jobs);
+        build.switch("--keep-going", keep_going);
+        build.switch("--timings", compilation.timings);
+        build.switch("--ignore-rust-version", manifest.ignore_rust_version);
         let mut common = Words(Vec::new());
-        common.each("--manifest-path", self.manifest_path);
-        common.switch("--locked", self.locked);
-        common.switch("--offline", self.offline);
-        common.switch("--frozen", self.frozen);
-        common.each("-Z", self.unstable);
+        common.each("--manifest-path", manifest.manifest_path);
+        common.each("--lockfile-path", manifest.lockfile_path);
+        common.switch("--locked", manifest.locked);
+        common.switch("--offline", manifest.offline);
+        common.switch("--frozen", manifest.frozen);
+        let config_flags = configuration.config_flags();
+        common.each("-Z", configuration.unstable);
         common.each("--color", color);
-        let mut config = Words(Vec::new());
-        config.each("--config", self.config);
         BuildOptions {
-            targets: kinds.into_iter().filter_map(|(kind, name)| Some((kind, name?))).collect(),
-            package: self.package,
-            profile: match (self.release, self.dev, self.profile) {
+            profile: match (compilation.release, compilation.dev, compilation.profile) {
                 (true, _, _) => Profile::Release,
                 (_, true, _) => Profile::Dev,
                 (false, false, Some(name)) => Profile::Named(name),
                 (false, false, None) => Profile::Bottleneck,
             },
-            triple: self.target,
-            target_directory: self.target_dir,
+            triples: compilation.target,
+            target_directory: compilation.target_dir,
             build_flags: build.0,
             common_flags: common.0,
-            config_flags: config.0,
+            config_flags,
+            ..BuildOptions::default()
         }
     }
 
     /// The first flag that makes no sense for a program that is there already.
     pub(super) fn first_that_builds(&self) -> Option<&'static str> {
+        let Self { configuration: _, features, jobs, keep_going, compilation, manifest } = self;
         let given = [
-            ("--package", self.package.is_some()),
-            ("--bin", self.bin.is_some()),
-            ("--example", self.example.is_some()),
-            ("--test", self.test.is_some()),
-            ("--bench", self.bench.is_some()),
-            ("--features", !self.features.is_empty()),
-            ("--all-features", self.all_features),
-            ("--no-default-features", self.no_default_features),
-            ("--release", self.release),
-            ("--profile", self.profile.is_some()),
-            ("--dev", self.dev),
-            ("--target", self.target.is_some()),
+            ("--features", !features.features.is_empty()),
+            ("--all-features", features.all_features),
+            ("--no-default-features", features.no_default_features),
+            ("--jobs", jobs.jobs.is_some()),
+            ("--keep-going", *keep_going),
+            ("--release", compilation.release),
+            ("--profile", compilation.profile.is_some()),
+            ("--dev", compilation.dev),
+            ("--target", !compilation.target.is_empty()),
+            ("--target-dir", compilation.target_dir.is_some()),
+            ("--timings", compilation.timings),
+            ("--manifest-path", manifest.manifest_path.is_some()),
+            ("--ignore-rust-version", manifest.ignore_rust_version),
         ];
         given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
     }
 }
 
 /// Words of a command line in the making.
-struct Words(Vec<OsString>);
+pub(super) struct Words(pub(super) Vec<OsString>);
 
 impl Words {
-    fn switch(&mut self, name: &str, is_on: bool) {
+    pub(super) fn switch(&mut self, name: &str, is_on: bool) {
         if is_on {
             self.0.push(name.into());
         }
     }
 
-    fn each<T: Into<OsString>>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+    pub(super) fn each<T: Into<OsString>>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+    ) {
         for value in values {
             self.0.extend([name.into(), value.into()]);
+        }
+    }
+
+    /// A flag whose value may be left out, for cargo to list what there is; then it is empty here.
+    pub(super) fn each_with_or_without(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = String>,
+    ) {
+        for value in values {
+            self.0.push(name.into());
+            self.0.extend((!value.is_empty()).then(|| value.into()));
         }
     }
 }

@@ -1,37 +1,58 @@
 //! Flags about what the command itself says and writes, shared by the subcommands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::commands::pipeline::{Format, Options};
-use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::duration;
+use crate::commands::pipeline::Format;
+use crate::commands::present;
+use crate::commands::settings::Settings;
+use crate::commands::setup::{self, TerminalOptions};
 use crate::status::Verbosity;
 
 /// Flags about the report.
 #[derive(Debug, Args)]
 pub(super) struct ReportFlags {
+    /// For whom the verdict is printed: one line on stdout for json, else on stderr [default: human]
+    #[arg(long, value_name = "FMT")]
+    message_format: Option<MessageFormat>,
+
     /// Write the report into this folder, or one file of it (.svg, .json, .folded) to this path
     #[arg(short, long, value_name = "DIR|FILE", help_heading = "Report Options")]
     output: Option<PathBuf>,
 
-    /// Files to write
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_delimiter = ',',
-        default_value = "svg,json",
-        help_heading = "Report Options"
-    )]
-    format: Vec<FormatName>,
+    /// Files to write [default: svg,json]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Report Options")]
+    format: Option<Vec<FormatName>>,
 
     /// Open the flame graph in the browser
-    #[arg(long, help_heading = "Report Options")]
-    open: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        help_heading = "Report Options"
+    )]
+    open: Option<bool>,
+}
 
-    /// For whom the verdict is printed: one line on stdout for json, else on stderr
-    #[arg(long, value_name = "FMT", default_value = "human", help_heading = "Report Options")]
-    message_format: MessageFormat,
+/// Where flags about recording and report take their defaults from, for the end of a help text.
+pub(super) const DEFAULTS: &str = "\
+    Defaults for --format, --output, --open, --message-format, --duration and --profile: variables such as \
+    BOTTLENECK_DURATION, else keys such as `duration` in [package.metadata.bottleneck] of Cargo.toml, else those in \
+    [workspace.metadata.bottleneck].";
+
+/// Flags about the recording.
+#[derive(Debug, Args)]
+pub(super) struct RecordingFlags {
+    /// Stop the program after this time (500ms, 30s, 2m) as Ctrl-C would, and report
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Report Options")]
+    duration: Option<Duration>,
 }
 
 /// Flags about the terminal.
@@ -74,44 +95,42 @@ pub(super) enum When {
 }
 
 impl ReportFlags {
-    pub(super) fn destination(&self) -> Destination {
-        let Some(path) = &self.output else {
-            return Destination::Usual;
-        };
-        let named =
-            |format: &Format| path.extension().is_some_and(|extension| extension == format.name());
-        match Format::ALL.into_iter().find(named) {
-            // A folder may be called anything.
-            Some(format) if !path.is_dir() => Destination::File(path.clone(), format),
-            Some(_) | None => Destination::Directory(path.clone()),
+    pub(super) fn settings(&self) -> Settings {
+        let formats = self.format.as_ref();
+        Settings {
+            formats: formats.map(|names| names.iter().copied().map(Format::from).collect()),
+            output: self.output.clone(),
+            open: self.open,
+            message_format: self.message_format.map(present::MessageFormat::from),
+            ..Settings::default()
         }
     }
+}
 
-    pub(super) fn options(&self) -> Options {
-        // A file that is asked for by name is written, whatever the list says.
-        let by_name = match self.destination() {
-            Destination::File(_, format) => Some(format),
-            Destination::Usual | Destination::Directory(_) => None,
-        };
-        let is_wanted = |format: &Format| {
-            by_name == Some(*format)
-                || self.format.iter().any(|name| Format::from(*name) == *format)
-        };
-        Options { formats: Format::ALL.into_iter().filter(is_wanted).collect() }
-    }
-
-    pub(super) fn presentation(&self) -> Presentation {
-        Presentation { message_format: self.message_format.into(), open: self.open }
+impl RecordingFlags {
+    /// These and those of the report together.
+    pub(super) fn settings(&self, report: &ReportFlags) -> Settings {
+        Settings { duration: self.duration, ..report.settings() }
     }
 }
 
 impl TerminalFlags {
-    pub(super) fn verbosity(&self) -> Verbosity {
-        match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Normal,
-            (false, _) => Verbosity::Verbose,
-        }
+    /// What they say; where they say nothing, cargo's configuration decides.
+    pub(super) fn options(&self, config_flags: Vec<OsString>) -> TerminalOptions {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Some(Verbosity::Quiet),
+            (false, 0) => None,
+            (false, _) => Some(Verbosity::Verbose),
+        };
+        let color = self.color.and_then(|when| setup::color_of(when.name()));
+        TerminalOptions { verbosity, color, config_flags }
+    }
+
+    /// What of it is for cargo: the first -v shows our commands, the others are cargo's.
+    pub(super) fn for_build(&self) -> Vec<OsString> {
+        let quiet = self.quiet.then_some("--quiet");
+        let verbose = (1..self.verbose).map(|_| "--verbose");
+        quiet.into_iter().chain(verbose).map(OsString::from).collect()
     }
 }
 

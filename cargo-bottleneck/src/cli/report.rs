@@ -23,11 +23,6 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn resolve(self) -> ReportOptions {
-        ReportOptions {
-            destination: self.output.destination(),
-            report: self.output.options(),
-            presentation: self.output.presentation(),
-            path: self.path,
-        }
+        ReportOptions { settings: self.output.settings(), path: self.path }
     }
 }

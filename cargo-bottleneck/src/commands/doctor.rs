@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::commands::present::MessageFormat;
 use crate::error::Error;
+use crate::escape::harmless_json;
 use crate::exit_code::ExitCode;
 use crate::machine::{self, Machine};
-use crate::run_dir::REPORTS;
+use crate::run_dir::{self, REPORTS};
 use crate::status::Status;
 
 /// What the user asked for.
@@ -30,7 +31,7 @@ pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
     let target = super::target_directory_here(status);
     let reports = target.join(REPORTS);
     // Where the target directory cannot be made, recordings cannot be either: the capability says so.
-    let _ = std::fs::create_dir_all(&reports);
+    let _ = run_dir::reports_folder(&target);
     let machine = Machine::measure(&reports, &reports).map_err(|error| {
         Error::new(ExitCode::Setup, "cannot examine this machine")
             .why(error)
@@ -40,7 +41,8 @@ pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
     // A reader that has gone away is not an error.
     let _ = match options.message_format {
         MessageFormat::Json => {
-            writeln!(out, "{}", json!({"reason": "bottleneck-doctor", "machine": machine}))
+            let line = json!({"reason": "bottleneck-doctor", "machine": machine}).to_string();
+            writeln!(out, "{}", harmless_json(&line))
         }
         MessageFormat::Human | MessageFormat::Short => {
             let color = std::io::stdout().is_terminal();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::exit_code::ExitCode;
-use crate::run_dir::{self, REPORTS};
+use crate::run_dir::{self, LATEST, REPORTS};
 
 /// The recordings at `path`: a recording, or a folder of a run.
 ///
@@ -34,9 +34,8 @@ pub fn newest_run(target_directory: &Path) -> Result<PathBuf, Error> {
     let reports = target_directory.join(REPORTS);
     let programs =
         fs::read_dir(&reports).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let runs = programs.filter_map(|program| fs::canonicalize(program.join("latest")).ok());
-    // The names of the folders are their times; two of one second differ by their ends.
-    runs.max_by_key(|run| run.file_name().map(std::ffi::OsStr::to_owned)).ok_or_else(|| {
+    let runs = programs.filter_map(|program| fs::canonicalize(program.join(LATEST)).ok());
+    runs.max_by_key(|run| run_dir::order_of_run(run)).ok_or_else(|| {
         Error::new(ExitCode::Setup, "no run to report on")
             .why(format!("`{}` holds none", reports.display()))
             .fix("run a program first: cargo bottleneck run")

@@ -2,14 +2,22 @@
 //!
 //! The only modules that start programs and write reports.
 
+pub mod candidates;
+pub mod clean;
+pub mod completions;
 pub mod doctor;
+pub mod duration;
 pub mod latest;
 pub mod open;
 pub mod pipeline;
 pub mod present;
+pub mod profile;
 pub mod recording;
+pub mod recording_file;
 pub mod report;
 pub mod run;
+pub mod settings;
+pub mod setup;
 pub mod target;
 
 use std::path::PathBuf;
@@ -29,5 +37,6 @@ fn target_directory_here(status: Status) -> PathBuf {
         inherited: &inherited,
         status,
     };
-    metadata::target_directory_here(&cargo).unwrap_or_else(|| "target".into())
+    let here = metadata::here(&cargo);
+    here.map_or_else(|| "target".into(), |it| it.target_directory.into_std_path_buf())
 }

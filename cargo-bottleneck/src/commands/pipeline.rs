@@ -3,6 +3,7 @@
 //! `run` and `report` know folders and processes; profiles, verdicts and pictures are known behind [`report_from`] only.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use super::recording::{self, Addition, Recording};
 use crate::analysis::{self, Context};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+use crate::fault;
 use crate::launch::{Ended, Exit};
 use crate::machine::Machine;
 use crate::report::model::{self, Frame, MachineView, Summary};
@@ -39,8 +41,11 @@ pub struct RunFacts {
     pub exit: Exit,
     /// Who ended it, if not itself.
     pub stopped_by: Option<StoppedBy>,
-    /// It did not come to a good end of its own: it failed, panicked, was interrupted or killed.
+    /// It did not come to a good end: it failed, panicked, or was interrupted or killed before its time.
     pub cut: bool,
+    /// It was stopped after so many ns, as the user had asked; `None` if not.
+    #[serde(default)]
+    pub stopped_after_ns: Option<u64>,
     /// What the kernel counted for it.
     pub usage: Usage,
     /// Whether the build has line numbers; `None` for a program that was not built by this command.
@@ -51,8 +56,15 @@ pub struct RunFacts {
 
 impl RunFacts {
     /// The facts of a run that has just ended.
-    pub fn new(program: &str, command: Vec<String>, ended: &Ended) -> Self {
-        let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    ///
+    /// `duration` is the time that the user gave the program.
+    pub fn new(
+        program: &str,
+        command: Vec<String>,
+        duration: Option<Duration>,
+        ended: &Ended,
+    ) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
             program: program.to_owned(),
             command,
@@ -61,7 +73,10 @@ impl RunFacts {
             wall_ns: nanos(ended.wall),
             exit: ended.exit,
             stopped_by: ended.stopped_by,
-            cut: !ended.exit.is_success() || ended.stopped_by.is_some(),
+            cut: ended.is_cut(),
+            stopped_after_ns: duration
+                .filter(|_| ended.stopped_by == Some(StoppedBy::Duration))
+                .map(nanos),
             usage: ended.usage,
             has_line_numbers: None,
             is_optimized: None,
@@ -180,6 +195,7 @@ pub fn report_from(
     machine: Option<Machine>,
     options: &Options,
 ) -> Result<Outputs, Error> {
+    fault::on_demand("report");
     let death_ns = facts.map(|facts| facts.started_ns.saturating_add(facts.wall_ns));
     let (recordings, mut warnings) = recording::read_all(&source.recordings, death_ns)?;
     let Some(main) = recording::main_recording(&recordings, facts.map(|facts| facts.pid)) else {
@@ -207,7 +223,9 @@ pub fn report_from(
     let (mut summary, frame) = analysis::summarize(&main.profile, &judged, &context);
     if let Some(facts) = facts {
         summary.wall_ns = facts.wall_ns;
-        summary.cut |= facts.cut;
+        // A recording that its program did not close is no surprise where the program was stopped on purpose.
+        summary.cut = facts.cut || summary.cut && facts.stopped_after_ns.is_none();
+        summary.stopped_after_ns = facts.stopped_after_ns;
     }
     let is_new = known.machine.is_some() && main.path.starts_with(&source.directory);
     let recording = if is_new { run_dir::named_as_root(&main.path) } else { main.path.clone() };

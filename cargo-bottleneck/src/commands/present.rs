@@ -1,13 +1,17 @@
 //! What the user sees of a finished report: the verdict, the paths, one line of JSON for a program.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::commands::open;
 use crate::commands::pipeline::{Format, Outputs, RunFacts, Source};
 use crate::error::Error;
+use crate::escape::harmless_json;
 use crate::exit_code::ExitCode;
 use crate::run_dir::write_atomically;
 use crate::status::Status;
@@ -30,6 +34,8 @@ pub struct Presentation {
     pub message_format: MessageFormat,
     /// Whether the picture is opened.
     pub open: bool,
+    /// Whether a program has written to the same stdout before.
+    pub is_after_program: bool,
 }
 
 /// For whom the verdict is.
@@ -44,10 +50,22 @@ pub enum MessageFormat {
     Json,
 }
 
+impl MessageFormat {
+    /// The one that is written so on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "human" => Some(Self::Human),
+            "short" => Some(Self::Short),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
 /// Shows the report and puts it where the user wants it.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If the file that the user names cannot be written; the verdict is shown nevertheless.
 pub fn present(
     source: &Source,
     facts: Option<&RunFacts>,
@@ -57,15 +75,14 @@ pub fn present(
     status: Status,
 ) -> Result<(), Error> {
     let mut files = outputs.files.clone();
+    let mut placed = Ok(());
     if let Destination::File(path, format) = destination
         && let Some((_, file)) = files.iter_mut().find(|(of, _)| of == format)
     {
-        let bytes = std::fs::read(&*file).map_err(|error| {
-            Error::new(ExitCode::CannotWrite, format!("cannot read `{}`", file.display()))
-                .why(error)
-        })?;
-        write_atomically(path, &bytes)?;
-        file.clone_from(path);
+        placed = copy(file, path);
+        if placed.is_ok() {
+            file.clone_from(path);
+        }
     }
     for warning in &outputs.warnings {
         status.warning(warning);
@@ -89,13 +106,26 @@ pub fn present(
         );
     }
     if presentation.message_format == MessageFormat::Json {
+        let begin =
+            if !presentation.is_after_program || is_stdout_at_line_start() { "" } else { "\n" };
+        let line = json_line(source, facts, outputs, &files);
         // A reader that has gone away is not an error of the run.
-        let _ = writeln!(std::io::stdout().lock(), "{}", json_line(source, facts, outputs, &files));
+        let _ = writeln!(std::io::stdout().lock(), "{begin}{}", harmless_json(&line.to_string()));
     }
     if presentation.open {
         open::open(&files, status);
     }
-    Ok(())
+    placed
+}
+
+/// Puts a file of the report where the user wants it.
+fn copy(file: &Path, path: &Path) -> Result<(), Error> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", path.display()))
+            .why(format!("`{}` cannot be read: {error}", file.display()))
+            .fix("make the report again: cargo bottleneck report")
+    })?;
+    write_atomically(path, &bytes)
 }
 
 /// The one line of `--message-format json`. Readers ignore keys that they do not know.
@@ -106,7 +136,7 @@ fn json_line(
     files: &[(Format, PathBuf)],
 ) -> serde_json::Value {
     let files: serde_json::Map<_, _> =
-        files.iter().map(|(format, path)| (format.name().to_owned(), json!(path))).collect();
+        files.iter().map(|(format, path)| (format.name().to_owned(), text(path).into())).collect();
     json!({
         "reason": "bottleneck-report",
         "program": facts.map(|facts| &facts.program),
@@ -114,17 +144,46 @@ fn json_line(
         "wall_ns": facts.map(|facts| facts.wall_ns),
         "pid": facts.map(|facts| facts.pid),
         "cut": facts.map(|facts| facts.cut),
-        "directory": source.directory,
-        "recording": outputs.recording,
-        "recordings": source.recordings,
+        "directory": text(&source.directory),
+        "recording": outputs.recording.as_deref().map(text),
+        "recordings": source.recordings.iter().map(|path| text(path)).collect::<Vec<_>>(),
         "files": files,
         "warnings": outputs.warnings,
         "summary": outputs.summary,
     })
 }
 
+/// A path as JSON has it, which knows no bytes that are not text.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Whether the last byte on stdout ended a line, as far as that can be seen: in a file it can, in a pipe or on a terminal
+/// it cannot. There the line of JSON begins with an empty one rather than in the middle of what the program wrote last.
+fn is_stdout_at_line_start() -> bool {
+    let last_byte = || -> std::io::Result<Option<u8>> {
+        let mut stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        if !stdout.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let end = match stdout.stream_position()? {
+            // Also of a file that is appended to, as long as nothing was.
+            0 => stdout.metadata()?.len(),
+            position => position,
+        };
+        let Some(at) = end.checked_sub(1) else {
+            return Ok(Some(b'\n'));
+        };
+        let mut byte = [0];
+        // The shell has opened it for writing only.
+        File::open("/proc/self/fd/1")?.read_exact_at(&mut byte, at)?;
+        Ok(Some(byte[0]))
+    };
+    last_byte().ok().flatten() == Some(b'\n')
+}
+
 /// A path as short as it can be said from here.
-fn shown(path: &std::path::Path) -> &std::path::Path {
+fn shown(path: &Path) -> &Path {
     let current = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(current).unwrap_or(path)
 }

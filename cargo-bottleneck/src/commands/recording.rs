@@ -5,14 +5,17 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use bottleneck_runtime::format::{CHUNK_HEAD_BYTES, ChunkKind, GRANULE, Header, HeaderData};
+use bottleneck_runtime::format::{
+    CHUNK_HEAD_BYTES, ChunkKind, GRANULE, Header, HeaderData, MAJOR, MINOR,
+};
 use serde::{Deserialize, Serialize};
 
 use super::pipeline::RunFacts;
+use super::recording_file::{self, header};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::machine::Machine;
-use crate::profile::{self, NotAProfile, Profile, SpanIdx, Warning};
+use crate::profile::{self, Profile, SpanIdx, Warning};
 
 /// What the command adds to the program's recording, so that a report made elsewhere knows as much.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -68,16 +71,14 @@ pub fn read_all(
     for (path, own) in paths.iter().zip(&headers) {
         let replaced_ns = own.as_ref().and_then(|own| replaced_ns(own, &headers));
         let death_ns = replaced_ns.or(death_ns);
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::new(ExitCode::Setup, format!("cannot read `{}`", path.display())).why(error)
-        })?;
-        match profile::load(&bytes, death_ns) {
-            Ok((profile, warnings)) => {
-                recordings.push(Recording { path: path.clone(), profile, warnings });
+        match read(path, death_ns) {
+            Ok(recording) => recordings.push(recording),
+            Err(error) if paths.len() == 1 => return Err(error),
+            Err(error) => {
+                problems.push(format!("a recording of this run was left out: {error}"));
             }
-            Err(error) if paths.len() == 1 => return Err(not_a_recording(path, error)),
-            Err(error) => problems.push(format!("`{}` was left out: {error}", path.display())),
         }
+        problems.extend(own.as_ref().and_then(|own| newer(path, own)));
     }
     Ok((recordings, problems))
 }
@@ -88,16 +89,26 @@ fn replaced_ns(own: &HeaderData, headers: &[Option<HeaderData>]) -> Option<u64> 
     of_process.map(|other| other.start_ns).filter(|&start_ns| start_ns > own.start_ns).min()
 }
 
-fn header(path: &Path) -> io::Result<HeaderData> {
-    let mut head = [0; 512];
-    File::open(path)?.read_exact_at(&mut head, 0)?;
-    HeaderData::open(&head).map_err(|error| io::Error::other(NotAProfile(error)))
+fn read(path: &Path, death_ns: Option<u64>) -> Result<Recording, Error> {
+    let bytes = recording_file::read(path)?;
+    let (profile, warnings) = profile::load(&bytes, death_ns).map_err(|error| {
+        Error::new(ExitCode::Setup, format!("cannot report on `{}`", path.display()))
+            .why(error)
+            .fix(error.hint())
+    })?;
+    Ok(Recording { path: path.to_owned(), profile, warnings })
 }
 
-fn not_a_recording(path: &Path, error: NotAProfile) -> Error {
-    Error::new(ExitCode::Setup, format!("cannot report on `{}`", path.display()))
-        .why(error)
-        .fix("name a `.bneck` file, or the folder of a run")
+/// A sentence on a recording that may hold more than this version reads.
+fn newer(path: &Path, header: &HeaderData) -> Option<String> {
+    let minor = header.minor();
+    (header.major() == MAJOR && minor > MINOR).then(|| {
+        format!(
+            "`{}` has format {MAJOR}.{minor}, and this cargo-bottleneck reads up to {MAJOR}.{MINOR}: what is new in it is \
+             not in this report\n  fix: install a newer cargo-bottleneck",
+            path.display()
+        )
+    })
 }
 
 /// The recording of the program itself among those of its children: that of the process that was started, and of those the

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::cargo::inherited::Inherited;
 use crate::commands::latest;
-use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
-use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::pipeline::{RunFacts, Source, report_from};
+use crate::commands::present::{self, Destination};
+use crate::commands::settings::{self, Settings};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::run_dir::RunDir;
@@ -16,12 +18,8 @@ use crate::status::Status;
 pub struct ReportOptions {
     /// A recording or the folder of a run; the newest run of this workspace if `None`.
     pub path: Option<PathBuf>,
-    /// Where the report goes.
-    pub destination: Destination,
-    /// What the report is.
-    pub report: Options,
-    /// How the verdict is shown.
-    pub presentation: Presentation,
+    /// What the flags say of the report.
+    pub settings: Settings,
 }
 
 /// Reports on a recording. Returns the code to end with.
@@ -29,6 +27,9 @@ pub struct ReportOptions {
 /// # Errors
 /// If there is no recording, it cannot be read, or the report cannot be written.
 pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
+    // The manifest here has no say: the recording may be from anywhere, and has a folder of its own.
+    let settings = settings::layered(&options.settings, &Inherited::from_process(), &[], status)?;
+    let destination = settings.destination();
     let path = match &options.path {
         Some(path) => path.clone(),
         None => latest::newest_run(&super::target_directory_here(status))?,
@@ -36,11 +37,12 @@ pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
     let recordings = latest::recordings_at(&path)?;
     let home = home_of(&path);
     let facts = home.as_deref().and_then(RunFacts::load);
-    let directory = match (&options.destination, home) {
+    let directory = match (&destination, home) {
         (Destination::Directory(directory), _) => {
             std::fs::create_dir_all(directory).map_err(|error| {
                 Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", directory.display()))
                     .why(error)
+                    .fix("name another folder with -o DIR")
             })?;
             directory.clone()
         }
@@ -48,19 +50,20 @@ pub fn report(options: &ReportOptions, status: Status) -> Result<u8, Error> {
         // A recording from elsewhere gets a folder like any run, named after the file.
         (Destination::Usual | Destination::File(..), None) => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            RunDir::create(&super::target_directory_here(status), &name, SystemTime::now())?
-                .path()
-                .to_owned()
+            let target = super::target_directory_here(status);
+            let folder = RunDir::create(&target, &name, SystemTime::now())?;
+            folder.publish();
+            folder.path().to_owned()
         }
     };
     let source = Source { recordings, directory };
-    let outputs = report_from(&source, facts.as_ref(), None, &options.report)?;
+    let outputs = report_from(&source, facts.as_ref(), None, &settings.report())?;
     present::present(
         &source,
         facts.as_ref(),
         &outputs,
-        &options.destination,
-        options.presentation,
+        &destination,
+        settings.presentation(),
         status,
     )?;
     if outputs.n_spans == Some(0) {

@@ -4,15 +4,20 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
-use crate::commands::pipeline::{Options, RunFacts, Source, report_from};
+use crate::cargo::inherited::{FALLBACK_FILE, RUN_DIR};
+use crate::commands::duration;
+use crate::commands::pipeline::{RunFacts, Source, report_from};
 use crate::commands::present::{self, Destination, Presentation};
+use crate::commands::settings::Settings;
+use crate::commands::setup::Setup;
 use crate::commands::target::{self, BuildOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+use crate::fault;
 use crate::launch;
 use crate::machine::Machine;
 use crate::run_dir::{self, RunDir};
+use crate::signals::SignalGuard;
 use crate::status::Status;
 
 /// What the user asked for.
@@ -22,12 +27,8 @@ pub struct RunOptions {
     pub program: ProgramChoice,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Where the report goes.
-    pub destination: Destination,
-    /// What the report is.
-    pub report: Options,
-    /// How the verdict is shown.
-    pub presentation: Presentation,
+    /// What the flags say of the recording and the report.
+    pub settings: Settings,
 }
 
 /// Where the program comes from.
@@ -43,20 +44,29 @@ pub enum ProgramChoice {
 ///
 /// # Errors
 /// If the program cannot be built or started, records nothing, or the report cannot be written.
-pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
-    let inherited = Inherited::from_process();
+pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
+    let status = setup.status;
     let mut runnable = match &options.program {
-        ProgramChoice::Built(build) => target::built(build, &options.args, &inherited, status)?,
+        ProgramChoice::Built(build) => {
+            let (inherited, config, status) = setup.config()?;
+            target::built(build, &options.args, &options.settings, &inherited, &config, status)?
+        }
         ProgramChoice::Prebuilt(program) => {
-            target::prebuilt(program, &options.args, &inherited, status)
+            let inherited = &setup.inherited;
+            target::prebuilt(program, &options.args, &options.settings, inherited, status)?
         }
     };
-    let mut directory = match &options.destination {
-        Destination::Directory(path) => RunDir::at(path)?,
+    let settings = std::mem::take(&mut runnable.settings);
+    let signals = SignalGuard::install(status)
+        .map_err(|e| Error::new(ExitCode::Setup, "cannot watch for signals").why(e))?;
+    let make = || match &settings.destination() {
+        Destination::Directory(path) => RunDir::at(path),
         Destination::Usual | Destination::File(..) => {
-            RunDir::create(&runnable.target_directory, &runnable.name, SystemTime::now())?
+            RunDir::create(&runnable.target_directory, &runnable.name, SystemTime::now())
         }
     };
+    let mut directory = signals.prepare(make, RunDir::removable)?;
+    fault::recording_goes_to(directory.path());
     if let Some(reason) = directory.prepare_recording()? {
         status.note(format_args!(
             "recording into memory: `{}` cannot be mapped ({reason})",
@@ -71,26 +81,39 @@ pub fn run(options: &RunOptions, status: Status) -> Result<u8, Error> {
 
     let machine = measure_machine(&runnable.target_directory, directory.path(), status);
     let command_line = runnable.launch.command_line();
-    status.line("Running", format_args!("`{}`", runnable.launch.display()));
-    let ended = launch::launch(&runnable.launch, &runnable.name, status)?;
+    let limit = settings.duration.map(duration::shown);
+    let limit = limit.map(|time| format!(" for {time}")).unwrap_or_default();
+    status.line("Running", format_args!("{}{limit}", runnable.description));
+    let running = match launch::start(&runnable.launch, &runnable.name, settings.duration, &signals)
+    {
+        Ok(running) => running,
+        Err(error) => {
+            directory.discard();
+            return Err(error);
+        }
+    };
+    if !matches!(settings.destination(), Destination::Directory(_)) {
+        directory.publish();
+    }
+    let ended = running.wait()?;
 
     let facts = RunFacts {
         has_line_numbers: runnable.has_line_numbers,
         is_optimized: runnable.is_optimized,
-        ..RunFacts::new(&runnable.name, command_line, &ended)
+        ..RunFacts::new(&runnable.name, command_line, settings.duration, &ended)
     };
-    if ended.exit.signal.is_some() {
+    if ended.exit.signal.is_some() && !ended.is_as_asked() {
         let command = runnable.launch.display();
         let what =
             format!("process didn't exit successfully: `{command}` ({})", ended.exit.words());
         status.error(&Error::new(ExitCode::Setup, what));
     }
-    match report_on(&directory, &facts, machine, options, status) {
-        Ok(()) => Ok(ended.exit.code_to_pass_on()),
+    match fault::caught(|| report_on(&directory, &facts, machine, &settings, status)) {
+        Ok(()) => Ok(ended.code_to_pass_on()),
         // The program has failed with a code of its own: that comes first, but the reason is told.
-        Err(error) if !ended.exit.is_success() => {
+        Err(error) if !ended.is_as_asked() => {
             status.error(&error);
-            Ok(ended.exit.code_to_pass_on())
+            Ok(ended.code_to_pass_on())
         }
         Err(error) => Err(error),
     }
@@ -117,7 +140,7 @@ fn report_on(
     directory: &RunDir,
     facts: &RunFacts,
     machine: Option<Machine>,
-    options: &RunOptions,
+    settings: &Settings,
     status: Status,
 ) -> Result<(), Error> {
     let (recordings, not_kept) = directory.recordings();
@@ -126,13 +149,13 @@ fn report_on(
         status.warning(error);
     }
     let source = Source { recordings, directory: directory.path().to_owned() };
-    let outputs = report_from(&source, Some(facts), machine, &options.report)?;
+    let outputs = report_from(&source, Some(facts), machine, &settings.report())?;
     present::present(
         &source,
         Some(facts),
         &outputs,
-        &options.destination,
-        options.presentation,
+        &settings.destination(),
+        Presentation { is_after_program: true, ..settings.presentation() },
         status,
     )?;
     if outputs.n_spans == Some(0) {

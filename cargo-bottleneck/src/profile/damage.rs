@@ -1,10 +1,13 @@
 //! Damaged files: cut at every byte, flipped at every byte, and broken at random.
 
-use bottleneck_runtime::format::{HEADER_BYTES, NodeData, TreeData};
+use bottleneck_runtime::format::{
+    ChunkKind, HEADER_BYTES, NodeData, SnapshotsData, TaskData, TreeData,
+};
 use proptest::prelude::*;
 
-use super::builder::ProfileBuilder;
-use super::image::Image;
+use super::builder::{Lane, ProfileBuilder, futex, read, runs, waits, woken};
+use super::image::{Entry, Image, Table};
+use super::snapshots::{Target, Throttling};
 use super::*;
 
 /// Two threads with a tree of some breadth and depth, a key, work, waits, an open span and an asynchronous one.
@@ -45,6 +48,45 @@ fn with_open_span() -> Vec<u8> {
     builder.image()
 }
 
+/// The same threads and one without spans at ten moments, samples of two paths, and what the machine took.
+fn with_snapshots() -> ProfileBuilder {
+    let lanes = vec![
+        Lane::new(
+            "main",
+            "saab.dbWW.",
+            &[
+                ('s', runs(&["serve"])),
+                ('a', runs(&["serve", "forward[prefill]"])),
+                ('b', runs(&["serve", "forward[prefill]", "matmul"])),
+                ('d', woken(&["serve", "forward[decode]"])),
+                ('W', waits(&["late"], futex(0x10))),
+            ],
+        ),
+        Lane::new(
+            "worker-1",
+            ".ppRRpp..p",
+            &[('p', runs(&["poll"])), ('R', waits(&["poll"], read(Target::File)))],
+        ),
+        Lane::new("pool", "...rrrr..r", &[('r', runs(&[]))]),
+    ];
+    let throttling = Throttling {
+        quota_ns: 5,
+        period_ns: 10,
+        periods: 7,
+        throttled_periods: 2,
+        throttled_ns: 3,
+    };
+    small()
+        .lanes(90_000, lanes)
+        .async_requests("0011200000")
+        .stalled(3, 20_000)
+        .samples("forward", 30, 2)
+        .samples("poll", 4, 0)
+        .steal_ppm(20_000)
+        .throttled(throttling)
+        .affinity(2)
+}
+
 /// Every sum of a loaded profile stays within the run.
 #[track_caller]
 fn assert_fits(profile: &Profile) {
@@ -69,6 +111,41 @@ fn assert_fits(profile: &Profile) {
         assert!(path.p99_ns <= path.max_ns);
         assert!(path.work.is_none_or(|work| work.flops.is_finite() && work.bytes >= 0.0));
     }
+    assert_moments_fit(profile);
+}
+
+/// The moments stand for at most the run, and everything that they name is there.
+#[track_caller]
+fn assert_moments_fit(profile: &Profile) {
+    let Snapshots { tasks, moments, doings, .. } = &profile.snapshots;
+    assert!(moments.iter().map(|moment| moment.weight_ns).sum::<u64>() <= profile.life_ns);
+    let (mut before_ns, mut first) = (0, 0);
+    for moment in moments {
+        assert_eq!(moment.at_ns, before_ns + moment.weight_ns);
+        assert!(moment.weight_ns > 0 && moment.stalled_ns <= moment.weight_ns);
+        assert_eq!(moment.doings.start, first);
+        (before_ns, first) = (moment.at_ns, moment.doings.end);
+        let mut named: Vec<TaskIdx> =
+            profile.snapshots.doings(moment).iter().map(|doing| doing.task).collect();
+        assert_eq!(named.len(), moment.doings.len());
+        named.sort_unstable();
+        assert!(named.is_sorted_by(|a, b| a < b), "a task did two things: {named:?}");
+    }
+    assert_eq!(first, doings.len());
+    for doing in doings {
+        let task = &tasks[doing.task];
+        assert!(doing.span.is_none_or(|span| Some(profile.spans[span].thread) == task.thread));
+    }
+    for task in tasks.values() {
+        assert!(task.thread.is_none_or(|thread| profile.threads.get(thread).is_some()));
+    }
+    for sampled in profile.samples.iter().flat_map(Column::values) {
+        assert!(sampled.spinning <= sampled.n);
+    }
+    assert!(profile.samples.as_ref().is_none_or(|samples| samples.len() == profile.spans.len()));
+    let Conditions { steal_ppm, throttling, .. } = profile.conditions;
+    assert!(steal_ppm.is_none_or(|ppm| ppm <= 1_000_000));
+    assert!(throttling.is_none_or(|it| it.throttled_periods <= it.periods));
 }
 
 fn check(bytes: &[u8]) -> bool {
@@ -98,28 +175,44 @@ fn the_undamaged_file_has_no_warning_and_every_path() {
 }
 
 #[test]
+fn the_undamaged_moments_are_all_there() {
+    let profile = with_snapshots().build();
+    assert_eq!(profile.snapshots.moments.len(), 10);
+    assert_eq!((profile.snapshots.tasks.len(), profile.snapshots.doings.len()), (3, 20));
+    assert_eq!(profile.snapshots.doings.iter().filter(|doing| doing.span.is_some()).count(), 15);
+    assert_eq!(profile.samples.as_ref().unwrap().values().iter().map(|it| it.n).sum::<u64>(), 64);
+    assert!(profile.conditions.throttling.is_some() && profile.conditions.steal_ppm.is_some());
+    assert_fits(&profile);
+}
+
+#[test]
 fn a_file_cut_at_any_byte_is_read_as_far_as_it_goes() {
-    let whole = with_open_span();
-    let mut most = 0;
-    for cut in 0..=whole.len() {
-        let is_read = check(&whole[..cut]);
-        // The header is what makes it a profile; behind it every cut can be read.
-        assert!(is_read || cut < HEADER_BYTES, "cut at {cut}");
-        if is_read {
-            most = most.max(load(&whole[..cut], None).unwrap().0.spans.len());
+    for (whole, paths, moments) in [(with_open_span(), 8, 0), (with_snapshots().image(), 6, 10)] {
+        let mut most = (0, 0);
+        for cut in 0..=whole.len() {
+            let is_read = check(&whole[..cut]);
+            // The header is what makes it a profile; behind it every cut can be read.
+            assert!(is_read || cut < HEADER_BYTES, "cut at {cut}");
+            if is_read {
+                let profile = load(&whole[..cut], None).unwrap().0;
+                let read = (profile.spans.len(), profile.snapshots.moments.len());
+                assert!(most.0 <= read.0 && most.1 <= read.1, "less at {cut} than before");
+                most = read;
+            }
         }
+        assert_eq!(most, (paths, moments));
     }
-    assert_eq!(most, 8);
 }
 
 #[test]
 fn any_flipped_byte_leaves_the_sums_within_the_run() {
-    let mut bytes = with_open_span();
-    for at in 0..bytes.len() {
-        for mask in [0x01, 0x40, 0x80, 0xFF] {
-            bytes[at] ^= mask;
-            check(&bytes);
-            bytes[at] ^= mask;
+    for mut bytes in [with_open_span(), with_snapshots().image()] {
+        for at in 0..bytes.len() {
+            for mask in [0x01, 0x40, 0x80, 0xFF] {
+                bytes[at] ^= mask;
+                check(&bytes);
+                bytes[at] ^= mask;
+            }
         }
     }
 }
@@ -224,7 +317,7 @@ fn twenty_thousand_paths_are_read_in_a_moment() {
 proptest! {
     #[test]
     fn random_damage_is_survived(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 8]>(), 1_usize..=8), 1..40)) {
-        let mut bytes = with_open_span();
+        let mut bytes = with_snapshots().image();
         for (at, value, len) in damage {
             let at = at.index(bytes.len() - 8);
             bytes[at..at + len].copy_from_slice(&value[..len]);
@@ -234,7 +327,7 @@ proptest! {
 
     #[test]
     fn damage_behind_the_header_is_survived(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 0_u32..64), 1..20)) {
-        let mut bytes = with_open_span();
+        let mut bytes = with_snapshots().image();
         for (at, value, shift) in damage {
             // Whole words, often small ones: references, lengths and counts that almost fit.
             let words = (bytes.len() - HEADER_BYTES) / 8 - 1;
@@ -250,5 +343,42 @@ proptest! {
         bytes.truncate(HEADER_BYTES);
         bytes.extend(noise);
         prop_assert!(check(&bytes));
+    }
+
+    #[test]
+    fn random_tables_are_survived(words in prop::collection::vec((any::<u64>(), 0_u32..64), 0..400), active in 0_u32..3) {
+        // Snapshots of a few tasks at rising times, as far as chance has it.
+        let mut payload = vec![0; 64];
+        payload[..4].copy_from_slice(&active.to_ne_bytes());
+        payload[8..16].copy_from_slice(&(words.len() as u64 * 8).to_ne_bytes());
+        payload.extend(words.iter().flat_map(|(value, shift)| (value >> shift).to_ne_bytes()));
+        let mut image = Image::new();
+        (image.header.last_ticks, image.header.last_ns) = (1_001_000_000, 1_001_000_000);
+        image.chunk(ChunkKind::Tasks, 9, &[1; 256]);
+        image.chunk(ChunkKind::Snapshots, 0, &payload);
+        image.chunk(ChunkKind::Samples, 0, &payload);
+        image.chunk(ChunkKind::Conditions, 0, &payload);
+        prop_assert!(check(&image.finish()));
+    }
+
+    #[test]
+    fn moments_stand_for_the_time_between_them(gaps in prop::collection::vec((0_u64..50_000, 0_u32..80, 0_usize..3), 0..40)) {
+        let mut image = Image::new();
+        (image.header.last_ticks, image.header.last_ns) = (1_001_000_000, 1_001_000_000);
+        image.tasks(&[TaskData::default(), TaskData::default()]);
+        let mut table = Table::default();
+        let mut at = 1_000_000_000;
+        let entry = |task| Entry { task, state: 1, ..Entry::default() };
+        for &(gap, stalled, tasks) in &gaps {
+            at += gap;
+            table.snapshot(at, 0, stalled, &[entry(0), entry(1)][..tasks]);
+        }
+        image.snapshots(SnapshotsData::default(), &table);
+        let (profile, _) = load(&image.finish(), None).unwrap();
+        assert_fits(&profile);
+        let rising = gaps.iter().enumerate().take_while(|&(at, &(gap, ..))| gap > 0 || at == 0);
+        let within = rising.map(|(_, gap)| gap.0).sum::<u64>();
+        let weights: u64 = profile.snapshots.moments.iter().map(|moment| moment.weight_ns).sum();
+        prop_assert_eq!(weights, within.min(profile.life_ns));
     }
 }

@@ -4,9 +4,10 @@ use std::mem::offset_of;
 
 use bottleneck_runtime::format::header::CLOCK_MONOTONIC;
 use bottleneck_runtime::format::{
-    CHUNK_HEAD_BYTES, ChunkKind, ENDIAN, GRANULE, HEADER_BYTES, HISTOGRAM_BYTES, Header,
-    HeaderData, MAGIC, MAJOR, MINOR, NODE_BYTES, Node, NodeData, SiteRecord, Tree, TreeData,
-    histogram,
+    CHUNK_HEAD_BYTES, ChunkKind, Conditions, ConditionsData, ENDIAN, GRANULE, HEADER_BYTES,
+    HISTOGRAM_BYTES, Header, HeaderData, MAGIC, MAJOR, MINOR, NODE_BYTES, Node, NodeData, Sample,
+    SampleData, Samples, SamplesData, SiteRecord, Snapshots, SnapshotsData, Task, TaskData, Tree,
+    TreeData, histogram, samples, snapshot, task,
 };
 
 /// Writes fields of a record at their places in the layout.
@@ -126,6 +127,55 @@ impl Image {
         self.chunk(ChunkKind::Tree, 0, &payload);
     }
 
+    /// Adds the records of tasks, in as many chunks as they need.
+    pub fn tasks(&mut self, tasks: &[TaskData]) {
+        for tasks in tasks.chunks(task::TASKS) {
+            let mut payload = vec![0; tasks.len() * size_of::<Task>()];
+            for (at, data) in tasks.iter().enumerate() {
+                put!(&mut payload, at * size_of::<Task>(), Task, data,
+                    root tid flags name_0 name_1 threads cpu_ns);
+            }
+            self.chunk(ChunkKind::Tasks, tasks.len(), &payload);
+        }
+    }
+
+    /// Adds the head of the snapshots and the active table. The chunk ends with it: what the runtime has behind it does
+    /// not count.
+    pub fn snapshots(&mut self, head: SnapshotsData, active: &Table) {
+        let len = active.bytes.len();
+        assert!(len <= snapshot::TABLE_BYTES, "{len} bytes of snapshots do not fit into the table");
+        let (used_0, used_1) = if head.active == 0 { (len, 0) } else { (0, len) };
+        let data = SnapshotsData { used_0: used_0 as u64, used_1: used_1 as u64, ..head };
+        let mut payload = vec![0; size_of::<Snapshots>()];
+        put!(&mut payload, 0, Snapshots, data,
+            active halvings used_0 used_1 period_ns taken cpu_ns left_out);
+        let tables = usize::try_from(head.active).unwrap_or(0).min(1);
+        payload.resize(payload.len() + tables * snapshot::TABLE_BYTES, 0);
+        payload.extend_from_slice(&active.bytes);
+        self.chunk(ChunkKind::Snapshots, 0, &payload);
+    }
+
+    /// Adds samples. The chunk ends with the last: the unused slots of the runtime do not count.
+    pub fn samples(&mut self, period_ns: u64, lost: u64, slots: &[SampleData]) {
+        assert!(slots.len() <= samples::SLOTS, "{} samples do not fit", slots.len());
+        let data = SamplesData { period_ns, lost };
+        let (head, slot) = (size_of::<Samples>(), size_of::<Sample>());
+        let mut payload = vec![0; head + slots.len() * slot];
+        put!(&mut payload, 0, Samples, data, period_ns lost);
+        for (at, data) in slots.iter().enumerate() {
+            put!(&mut payload, head + at * slot, Sample, data, node flags address count);
+        }
+        self.chunk(ChunkKind::Samples, 0, &payload);
+    }
+
+    /// Adds what was taken from the process.
+    pub fn conditions(&mut self, data: &ConditionsData) {
+        let mut payload = vec![0; size_of::<Conditions>()];
+        put!(&mut payload, 0, Conditions, data,
+            known cpus steal_ns throttled_periods periods throttled_ns quota_ns period_ns affinity seen_ns);
+        self.chunk(ChunkKind::Conditions, 0, &payload);
+    }
+
     /// The whole file.
     pub fn finish(mut self) -> Vec<u8> {
         self.header.used = self.bytes.len() as u64;
@@ -140,6 +190,62 @@ impl Image {
 impl Default for Image {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A table of snapshots being written.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    bytes: Vec<u8>,
+}
+
+/// What one task did, in the numbers of the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// Index of the task.
+    pub task: u32,
+    /// Reference of its innermost open node.
+    pub node: u32,
+    /// First argument of the call.
+    pub argument: u64,
+    /// Number of the state.
+    pub state: u8,
+    /// Number of the call.
+    pub call: u8,
+    /// Number of the target.
+    pub target: u8,
+    /// The call ends by itself.
+    pub is_timed: bool,
+    /// What a futex wait expects.
+    pub value: u32,
+}
+
+impl Table {
+    /// Adds a snapshot, taken at `at_ns` of `CLOCK_MONOTONIC`.
+    pub fn snapshot(&mut self, at_ns: u64, async_requests: u16, stalled_us: u32, tasks: &[Entry]) {
+        let count = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
+        self.bytes.extend(at_ns.to_ne_bytes());
+        self.bytes.extend(count.to_ne_bytes());
+        self.bytes.extend(async_requests.to_ne_bytes());
+        self.bytes.extend(stalled_us.to_ne_bytes());
+        for entry in tasks {
+            self.bytes.extend(entry.task.to_ne_bytes());
+            self.bytes.extend(entry.node.to_ne_bytes());
+            self.bytes.extend(entry.argument.to_ne_bytes());
+            let flags = if entry.is_timed { snapshot::ENTRY_TIMED } else { 0 };
+            self.bytes.extend([entry.state, entry.call, entry.target, flags]);
+            self.bytes.extend(entry.value.to_ne_bytes());
+        }
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is no snapshot.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 }
 

@@ -13,11 +13,11 @@ use bottleneck_runtime::format::{
 };
 
 use super::clock::{Anchor, Clock};
-use super::tree::{RawThread, Slots};
+use super::moments::RawMoments;
+use super::tree::{RawThread, References, Slots};
 use super::warning::{Damage, Damages};
 use super::{
-    Capability, Column, Conditions, Dtype, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx,
-    Snapshots, Warning,
+    Capability, Column, Dtype, Losses, NotAProfile, Profile, RowIdx, Site, SiteIdx, Warning,
 };
 use crate::kind::Kind;
 
@@ -40,9 +40,14 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
     for thread in &raw {
         thread.extend_life(&mut clock);
     }
+    parts.moments.extend_life(&mut clock);
     let mut sites = Sites::new(parts.sites);
     let (threads, spans) =
         super::tree::finish(&raw, &slots, &clock, &mut sites, &parts.keys, &mut damages);
+    let references = References::new(&raw);
+    let snapshots = parts.moments.snapshots(&references, &spans, &clock, &mut damages);
+    let samples = parts.moments.samples(&references, spans.len(), &clock, &mut damages);
+    let conditions = parts.moments.conditions(&clock, &mut damages);
     let span_cost = clock.duration_ns(header.span_cost) as f64 / 1024.0;
     let profile = Profile {
         pid: header.pid,
@@ -73,9 +78,9 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
         },
         // A span costs tens of nanoseconds; a hundred microseconds is damage.
         span_cost_ns: (span_cost > 0.0 && span_cost < 100_000.0).then_some(span_cost),
-        snapshots: Snapshots::default(),
-        samples: None,
-        conditions: Conditions::default(),
+        snapshots,
+        samples,
+        conditions,
     };
     Ok((profile, damages.into_warnings()))
 }
@@ -89,7 +94,7 @@ fn thread_order(data: &TreeData) -> (bool, bool, String, u64, u32) {
 
 /// What the chunks hold, before anything is converted.
 #[derive(Default)]
-struct Parts {
+struct Parts<'a> {
     sites: BTreeMap<u32, Site>,
     keys: HashMap<u64, Arc<str>>,
     nodes: Vec<Range<usize>>,
@@ -98,10 +103,11 @@ struct Parts {
     anchors: Vec<Anchor>,
     capabilities: Vec<Capability>,
     run: Option<serde_json::Value>,
+    moments: RawMoments<'a>,
 }
 
-impl Parts {
-    fn collect(bytes: &[u8], header: &HeaderData, damages: &mut Damages) -> Self {
+impl<'a> Parts<'a> {
+    fn collect(bytes: &'a [u8], header: &HeaderData, damages: &mut Damages) -> Self {
         let mut res = Self::default();
         let mut walked = HEADER_BYTES;
         for chunk in chunks(bytes) {
@@ -133,14 +139,12 @@ impl Parts {
                     res.add_run(chunk.payload, chunk.aux, damages);
                     true
                 }
+                Some(ChunkKind::Tasks) => res.moments.add_tasks(chunk.payload, chunk.aux),
+                Some(ChunkKind::Snapshots) => res.moments.add_snapshots(chunk.payload, damages),
+                Some(ChunkKind::Samples) => res.moments.add_samples(chunk.payload),
+                Some(ChunkKind::Conditions) => res.moments.add_conditions(chunk.payload),
                 // Being written when the program died, or of a later minor version.
-                Some(
-                    ChunkKind::Tasks
-                    | ChunkKind::Snapshots
-                    | ChunkKind::Samples
-                    | ChunkKind::Conditions,
-                )
-                | None => true,
+                None => true,
             };
             if !is_read {
                 damages.note(Damage::Record);

@@ -8,6 +8,7 @@ mod clock;
 mod convert;
 mod index;
 mod load;
+mod moments;
 pub mod snapshots;
 mod tree;
 mod warning;
@@ -238,6 +239,10 @@ pub struct Path {
     pub p99_ns: Option<u64>,
     /// Time off the CPU while this path was innermost and the thread waited, as recorded.
     pub blocked_ns: u64,
+    /// Waits in `blocked_ns`; 0 where they were not counted.
+    pub waits: u64,
+    /// The part of `blocked_ns` after the wake-up, waiting for a CPU, in ns.
+    pub wakeup_ns: u64,
     /// Time off the CPU while this path was innermost and the thread could have run, as recorded.
     pub preempted_ns: u64,
     /// What the thread's CPU clock said around calls, children included.

@@ -40,6 +40,7 @@ pub(super) struct Slots<'a> {
 #[derive(Clone, Copy)]
 struct RawNode {
     data: NodeData,
+    reference: u32,
     /// Position in [`RawThread::nodes`]; `None` directly below the root.
     parent: Option<usize>,
     depth: u32,
@@ -94,7 +95,7 @@ impl<'a> Slots<'a> {
                 // Its slot was checked when it was collected as a child.
                 let Some(data) = self.node(child) else { continue };
                 self.paths += 1;
-                nodes.push(RawNode { data, parent, depth });
+                nodes.push(RawNode { data, reference: child, parent, depth });
                 open = Some((data, child, Some(nodes.len() - 1), depth));
                 break;
             }
@@ -185,6 +186,29 @@ impl RawThread {
     }
 }
 
+/// What the references of the file name in the columns that [`finish`] makes.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// Paths by their nodes.
+    pub(super) spans: HashMap<u32, SpanIdx>,
+    /// Threads by the root nodes of their trees.
+    pub(super) threads: HashMap<u32, ThreadIdx>,
+}
+
+impl References {
+    pub(super) fn new(raw: &[RawThread]) -> Self {
+        let nodes = raw.iter().flat_map(|thread| &thread.nodes);
+        let spans = nodes.enumerate();
+        let threads = raw.iter().enumerate();
+        Self {
+            spans: spans.map(|(at, node)| (node.reference, RowIdx::from_position(at))).collect(),
+            threads: threads
+                .map(|(at, thread)| (thread.data.root, RowIdx::from_position(at)))
+                .collect(),
+        }
+    }
+}
+
 /// Converts the trees.
 pub(super) fn finish(
     raw: &[RawThread],
@@ -227,6 +251,8 @@ pub(super) fn finish(
                 p50_ns,
                 p99_ns,
                 blocked_ns: converter.wait(node.data.blocked_ns),
+                waits: converter.count(node.data.blocked_count),
+                wakeup_ns: converter.wait(node.data.wakeup_ns),
                 preempted_ns: converter.wait(node.data.preempted_ns),
                 clock: converter.cpu_clock(),
                 work: converter.work(sites.column[site].dtype),

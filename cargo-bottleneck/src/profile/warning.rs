@@ -48,7 +48,7 @@ macro_rules! damages {
 damages! {
     /// The walk over the chunks ended before the writer's mark.
     Cut => "the profile is cut or damaged: what lies behind the damage is missing",
-    /// A site, key, tree or capability cannot be decoded.
+    /// A site, key, tree, capability or head of a table cannot be decoded.
     Record => "a record of the profile cannot be read: it was dropped",
     /// A node names a site that is not there.
     Site => "a path names a site that cannot be read: it is shown by its number",
@@ -76,6 +76,14 @@ damages! {
     NoAnchor => "the run ended before its clock was calibrated: times are only in proportion to each other",
     /// The end of the run contradicts the clock.
     End => "the end of the run contradicts its clock: the last anchor stands in for it",
+    /// A snapshot is cut, or its time does not rise or lies outside the run.
+    Snapshot => "a snapshot cannot be: it was dropped, or those behind it with it",
+    /// An entry of a snapshot names no task, no state, a task twice, or the span of another thread.
+    Doing => "what a task did at a moment cannot be read: it counts as absent",
+    /// A sample names a path that is not there.
+    Sample => "a sample names a path that cannot be read: it was dropped",
+    /// Steal time, throttling or affinity cannot be.
+    Conditions => "what the machine took from the process cannot be: it is not known",
     /// The note of the command about the run is not JSON.
     Run => "the description of the run cannot be read: command and exit status are not known",
 }
@@ -115,9 +123,9 @@ impl NotAProfile {
             NotReadable::ForeignEndian => {
                 "make the report on a machine with the byte order of the one that ran the program"
             }
-            NotReadable::Version { major } if major > MAJOR => "install a newer cargo-bottleneck",
             NotReadable::Version { .. } => {
-                "record the program again, or install the cargo-bottleneck that recorded it"
+                "install the cargo-bottleneck of the version of the program's bottleneck-runtime, which\n\
+                 `cargo tree -i bottleneck-runtime` names in its workspace; or record the program again"
             }
         }
     }
@@ -169,8 +177,8 @@ mod tests {
         let newer = NotAProfile(NotReadable::Version { major: MAJOR + 1 });
         assert_eq!(
             newer.to_string(),
-            "the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.0"
+            format!("the profile has format 2, and this cargo-bottleneck reads 1.0 to 1.{MINOR}")
         );
-        assert_eq!(newer.hint(), "install a newer cargo-bottleneck");
+        assert!(newer.hint().contains("install the cargo-bottleneck of the version"));
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::model::Frame;
+use crate::escape::shown_name;
 
 /// Writes every stack that has time of its own, outermost frame first, in the order of the tree. Equal stacks become one.
 pub fn render(root_frames: &[Frame]) -> String {
@@ -45,22 +46,10 @@ impl Stacks {
     }
 }
 
-/// A name that stays one frame of one line. `;` separates frames, a number at the end would be read as a count, and `# `
+/// A name that stays one frame of one line, and can be shown in a terminal. `;` separates frames, a number at the end would be read as a count, and `# `
 /// at the beginning as a comment.
 fn plain(name: &str) -> String {
-    let mut res = String::with_capacity(name.len());
-    for c in name.trim().chars() {
-        match c {
-            ';' => res.push(','),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                res.extend(c.escape_default());
-            }
-            c => res.push(c),
-        }
-    }
-    if res.is_empty() {
-        return "(no name)".to_owned();
-    }
+    let mut res = shown_name(name).replace(';', ",");
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == '.');
     if let Some((words, _)) = res.rsplit_once(' ').filter(|(_, last)| is_number(last)) {
         res.replace_range(words.len()..=words.len(), "_");

@@ -1,14 +1,17 @@
 //! `summary.json`: the summary as other programs read it, and the schema that it keeps to.
 
+use crate::escape::harmless_json;
 use crate::report::model::Summary;
 
 /// The JSON Schema of `summary.json`, with the meaning of every field.
 pub const SCHEMA_TEXT: &str = include_str!("../../schema/summary.schema.json");
 
-/// The file's text: indented JSON with a line feed at its end. A number that is not finite is `null`.
+/// The file's text: indented JSON with a line feed at its end. A number that is not finite is `null`. Names
+/// are true; what a terminal would obey is written as `\uXXXX`.
 pub fn render(summary: &Summary) -> String {
     // Plain data with string keys: serialization has nothing to fail on. An empty object would still be valid JSON.
-    let mut res = serde_json::to_string_pretty(summary).unwrap_or_else(|_| "{}".to_owned());
+    let text = serde_json::to_string_pretty(summary).unwrap_or_else(|_| "{}".to_owned());
+    let mut res = harmless_json(&text);
     res.push('\n');
     res
 }

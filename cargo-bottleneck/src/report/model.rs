@@ -41,8 +41,10 @@ pub struct Summary {
     pub in_flight_ns: u64,
     /// The rest of the time since recording began, in ns.
     pub idle_ns: u64,
-    /// The run did not end by itself.
+    /// The run did not end by itself, nor when its time was up.
     pub cut: bool,
+    /// The program was stopped after so many ns, as the user had asked; `null` if not.
+    pub stopped_after_ns: Option<u64>,
     /// Process id.
     pub pid: u32,
     /// Samples behind the shares; `n` is 0 where they are exact.
@@ -271,6 +273,10 @@ pub struct Span {
     pub blocked_ns: u64,
     /// Self time able to run but not running, in ns.
     pub preempted_ns: u64,
+    /// The part of `blocked_ns` after the wake-up, waiting for a CPU, in ns.
+    pub wakeup_ns: u64,
+    /// What `blocked_ns` was for, the most first: the amount is exact, the division sampled. Empty where it was not seen.
+    pub waits: Vec<Wait>,
     /// For an asynchronous span: time between polls, in ns; in no other sum.
     pub waiting_ns: Option<u64>,
     /// For an asynchronous span: polls.
@@ -299,6 +305,17 @@ pub struct Span {
     pub evidence: Vec<Evidence>,
     /// A call was open when the run was cut.
     pub open: bool,
+}
+
+/// A part of a path's waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Wait {
+    /// What was waited for: `a lock`, `a socket`, ...
+    pub cause: String,
+    /// How long, in ns.
+    pub ns: u64,
+    /// The part of the path's waits, 0 to 1.
+    pub share: f64,
 }
 
 /// What was not recorded.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use crate::project::{PROGRAM, Project, assert_same, manifest, output, stderr, stdout, text};
 
+/// A package with everything that shows in the environment of its programs, and a member of its workspace.
 const MANIFEST: &str = r#"
 [package]
 name = "rich"
@@ -25,6 +26,20 @@ harness = false
 
 [[bench]]
 name = "b"
+harness = false
+
+[workspace]
+members = ["crates/member"]
+"#;
+
+const MEMBER: &str = r#"
+[package]
+name = "member"
+version = "4.5.6"
+edition = "2024"
+
+[[test]]
+name = "mt"
 harness = false
 "#;
 
@@ -50,7 +65,7 @@ FROM_BUILD_SCRIPT = "cargo has set it already"
 runner = ["env", "FROM_RUNNER=1"]
 "#;
 
-fn rich() -> Project {
+pub(crate) fn rich() -> Project {
     Project::new(&[
         ("Cargo.toml", MANIFEST),
         ("LICENSE", ""),
@@ -61,6 +76,10 @@ fn rich() -> Project {
         ("examples/ex.rs", PROGRAM),
         ("tests/t.rs", PROGRAM),
         ("benches/b.rs", PROGRAM),
+        ("crates/member/Cargo.toml", MEMBER),
+        ("crates/member/build.rs", BUILD_SCRIPT),
+        ("crates/member/src/main.rs", PROGRAM),
+        ("crates/member/tests/mt.rs", PROGRAM),
     ])
 }
 
@@ -76,19 +95,6 @@ fn a_program_sees_what_cargo_run_gives() {
             assert_same(&expected, &output(&mut project.bottleneck(folder, &ours)));
         }
     }
-}
-
-#[test]
-fn tests_and_benches_see_what_cargo_test_gives() {
-    let project = rich();
-    assert_same(
-        &output(&mut project.cargo("src", &["test", "--test", "t", "--", "x"])),
-        &output(&mut project.bottleneck("src", &["run", "--dev", "--test", "t", "--", "x"])),
-    );
-    assert_same(
-        &output(&mut project.cargo("src", &["bench", "--bench", "b", "--", "x"])),
-        &output(&mut project.bottleneck("src", &["run", "--release", "--bench", "b", "--", "x"])),
-    );
 }
 
 #[test]
@@ -116,7 +122,7 @@ fn dev_unless_profile<'a>(flags: &[&str]) -> &'a [&'a str] {
 }
 
 /// The triple of this machine.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let output = std::process::Command::new("rustc").arg("-vV").output().unwrap();
     let text = stdout(&output);
     text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()

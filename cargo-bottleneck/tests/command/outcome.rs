@@ -56,7 +56,7 @@ fn json_is_one_line_after_the_output_of_the_program() {
     let project = Project::with_program();
     let actual = run(&project, &["--message-format", "json", "--", "exit", "3"]);
     assert_eq!(actual.status.code(), Some(3));
-    assert_eq!(stdout(&actual).lines().count(), 1, "{}", stdout(&actual));
+    assert_eq!(stdout(&actual).trim().lines().count(), 1, "{}", stdout(&actual));
 
     let actual = run(&project, &["--message-format", "json"]);
     let text = stdout(&actual);
@@ -67,6 +67,35 @@ fn json_is_one_line_after_the_output_of_the_program() {
     assert_eq!(line["program"], "prog");
     assert_eq!(line["exit"]["code"], 0);
     assert!(line["directory"].as_str().unwrap().starts_with(crate::project::text(&project.path())));
+}
+
+#[test]
+fn the_line_of_json_never_begins_in_a_line_of_the_program() {
+    let project = Project::with_program();
+    let args = ["run", "--dev", "--message-format", "json", "--", "say"];
+    let into_file = |before: &str, words: &str| {
+        let path = project.path().join("out.txt");
+        fs::write(&path, before).unwrap();
+        let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut command = project.bottleneck("", &[&args[..], &[words]].concat());
+        command.stdin(std::process::Stdio::null()).stdout(file).output().unwrap();
+        fs::read_to_string(path).unwrap()
+    };
+    // What a file ends with can be seen.
+    assert!(into_file("", "open").starts_with("open\n{\"cut\""), "{}", into_file("", "open"));
+    assert!(into_file("", "closed\n").starts_with("closed\n{\"cut\""));
+    assert!(into_file("", "").starts_with("{\"cut\""));
+    assert!(into_file("open", "").starts_with("open\n{\"cut\""));
+    // What went through a pipe cannot.
+    let through_pipe =
+        |words: &str| stdout(&output(&mut project.bottleneck("", &[&args[..], &[words]].concat())));
+    assert!(through_pipe("open").starts_with("open\n{\"cut\""));
+    assert!(through_pipe("closed\n").starts_with("closed\n\n{\"cut\""));
+    let report = project.bottleneck("", &["report", "--message-format", "json"]).output().unwrap();
+    assert!(
+        stdout(&report).is_empty() || stdout(&report).starts_with('{'),
+        "nothing was before it"
+    );
 }
 
 #[test]

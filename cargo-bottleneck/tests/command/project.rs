@@ -33,27 +33,39 @@ fn wait() {
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    match args.get(1).map(String::as_str) {
-        Some("exit") => std::process::exit(args[2].parse().unwrap()),
-        Some("panic") => panic!("as asked"),
-        Some("signal") => { unsafe { kill(getpid(), args[2].parse().unwrap()) }; }
-        Some("segv") => unsafe { (8 as *mut u8).write_volatile(1) },
-        Some("cat") => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).unwrap();
-            print!("{}", text.to_uppercase());
+    use std::os::unix::ffi::OsStrExt;
+    let args: Vec<_> = std::env::args_os().collect();
+    let word = |i: usize| args.get(i).and_then(|word| word.to_str()).unwrap_or_default();
+    eprintln!("program: {} on stderr", word(1));
+    match word(1) {
+        "exit" => std::process::exit(word(2).parse().unwrap()),
+        "panic" => panic!("as asked"),
+        "signal" => { unsafe { kill(getpid(), word(2).parse().unwrap()) }; }
+        "segv" => unsafe { (8 as *mut u8).write_volatile(1) },
+        "say" => print!("{}", word(2)),
+        "cat" => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).unwrap();
+            bytes.make_ascii_uppercase();
+            std::io::stdout().write_all(&bytes).unwrap();
         }
-        Some("wait") => wait(),
-        Some("leave") => { unsafe { signal(2, leave as *const () as usize) }; wait() }
-        Some("ignore") => { unsafe { signal(2, 1) }; wait() }
+        "wait" => wait(),
+        "leave" => { unsafe { signal(2, leave as *const () as usize) }; wait() }
+        "ignore" => { unsafe { signal(2, 1) }; wait() }
+        // A worker that ignores Ctrl-C as its parent does, which only ends after it.
+        "parent" => {
+            unsafe { signal(2, 1) };
+            let worker = std::process::Command::new(&args[0]).arg("ignore").status();
+            println!("worker {worker:?}");
+        }
         _ => {
-            let mut variables: Vec<_> = std::env::vars().collect();
+            let mut variables: Vec<_> = std::env::vars_os().collect();
             variables.sort();
             for (name, value) in variables {
-                println!("{name}={}", value.replace('\n', "\\n"));
+                println!("{}={}", name.as_bytes().escape_ascii(), value.as_bytes().escape_ascii());
             }
             println!("argv {args:?}");
+            println!("exe {:?}", std::env::current_exe().unwrap());
             println!("cwd {:?}", std::env::current_dir().unwrap());
         }
     }
@@ -105,6 +117,14 @@ impl Project {
         command
     }
 
+    /// A script for bash, which finds the words of `cargo bottleneck ARGS` in `$@`.
+    pub(crate) fn in_shell(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = clean("bash");
+        command.env("CARGO", cargo()).current_dir(self.path()).args(["-c", script, "bash"]);
+        command.arg(env!("CARGO_BIN_EXE_cargo-bottleneck")).arg("bottleneck").args(args);
+        command
+    }
+
     /// The folder of the newest run of a program.
     pub(crate) fn latest(&self, program: &str) -> PathBuf {
         self.path().join("target/bottleneck-reports").join(program).join("latest")
@@ -135,13 +155,16 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Lines of the first text that the second lacks, and the other way round, but for our own variables and what only the
-/// build of a test has in its name.
+/// Variables that a program has under the command and not under cargo.
+const OURS: [&str; 1] = ["BOTTLENECK_RUN_DIR"];
+
+/// What [`PROGRAM`] prints of itself is the same, but for our own variables.
 #[track_caller]
 pub(crate) fn assert_same(expected: &Output, actual: &Output) {
+    let is_ours = |line: &str| OURS.iter().any(|name| line.starts_with(&format!("{name}=")));
     let lines = |output: &Output| -> Vec<String> {
         let text = stdout(output);
-        text.lines().filter(|line| !line.starts_with("BOTTLENECK_")).map(without_hash).collect()
+        text.lines().filter(|line| !is_ours(line)).map(str::to_owned).collect()
     };
     let (expected_lines, actual_lines) = (lines(expected), lines(actual));
     let only = |of: &[String], other: &[String]| {
@@ -155,21 +178,6 @@ pub(crate) fn assert_same(expected: &Output, actual: &Output) {
         only(&actual_lines, &expected_lines),
         stderr(actual)
     );
-}
-
-/// `deps/t-07d4707265f8e260` differs between the profiles `test` and `dev`, which are otherwise the same.
-fn without_hash(line: &str) -> String {
-    match line.rsplit_once("/deps/") {
-        Some((before, after)) => {
-            let is_hash =
-                |word: &str| word.len() == 16 && word.chars().all(|c| c.is_ascii_hexdigit());
-            let words: Vec<&str> = after.split_inclusive(['-', '"']).collect();
-            let kept: String =
-                words.into_iter().filter(|word| !is_hash(word.trim_end_matches('"'))).collect();
-            format!("{before}/deps/{kept}")
-        }
-        None => line.to_owned(),
-    }
 }
 
 fn cargo() -> String {

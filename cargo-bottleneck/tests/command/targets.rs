@@ -1,6 +1,6 @@
 //! Which program is run, and cargo's words where that cannot be told.
 
-use crate::project::{Project, manifest, output, stderr, stdout};
+use crate::project::{Project, manifest, output, stderr, stdout, text};
 
 const PRINTS_ITSELF: &str = "fn main() { println!(\"{}\", env!(\"CARGO_BIN_NAME\")); }";
 const PRINTS_EXAMPLE: &str = "fn main() { println!(\"example\"); }";
@@ -47,6 +47,13 @@ fn errors_are_in_the_words_of_cargo() {
         &["--bin", "nope"],
         &["-p", "nope"],
         &["-p", "w*"],
+        &["-p", "./"],
+        &["-p", "ws@9.9.9"],
+        &["--bin", "w*"],
+        &["--target"],
+        &["--profile", "nope"],
+        &["--test"],
+        &["--locked", "--bin", "ws"],
         &["-p"],
         &["--manifest-path", "nowhere/Cargo.toml"],
         &["--features", "nope", "--bin", "ws"],
@@ -59,12 +66,64 @@ fn errors_are_in_the_words_of_cargo() {
 }
 
 #[test]
+fn features_that_a_target_requires_are_named() {
+    let more =
+        "[features]\nextra = []\n[[example]]\nname = \"ex\"\nrequired-features = [\"extra\"]\n";
+    let project = two_binaries(more);
+    let args = |more: &[&'static str]| [&["run", "--example", "ex"][..], more].concat();
+    let expected = output(&mut project.cargo("", &args(&[])));
+    let actual = output(&mut project.bottleneck("", &args(&["--dev"])));
+    assert_eq!(message(&actual), message(&expected));
+    let actual = output(&mut project.bottleneck("", &args(&["--dev", "-F", "extra"])));
+    assert_eq!(stdout(&actual), "example\n", "{}", stderr(&actual));
+}
+
+#[test]
+fn a_dependency_is_no_package_to_run() {
+    let project = Project::new(&[
+        (
+            "Cargo.toml",
+            &(manifest("ws")
+                + "[dependencies]\ndep.path = \"dep\"\n[workspace]\nexclude = [\"dep\"]\n"),
+        ),
+        ("src/main.rs", PRINTS_ITSELF),
+        ("dep/Cargo.toml", &(manifest("dep") + "[workspace]\n")),
+        ("dep/src/lib.rs", ""),
+        ("dep/src/main.rs", PRINTS_ITSELF),
+    ]);
+    for spec in ["dep", "dep@1.2.3"] {
+        let expected = output(&mut project.cargo("", &["run", "-p", spec]));
+        let actual = output(&mut project.bottleneck("", &["run", "--dev", "-p", spec]));
+        assert_eq!(message(&actual), message(&expected), "{spec}");
+    }
+    let actual =
+        output(&mut project.bottleneck("", &["run", "--dev", "--manifest-path", "dep/Cargo.toml"]));
+    assert_eq!(stdout(&actual), "dep\n", "{}", stderr(&actual));
+}
+
+#[test]
 fn two_targets_are_refused() {
     let project = two_binaries("");
-    let actual = output(&mut project.bottleneck("", &["run", "--bin", "ws", "--example", "ex"]));
-    assert!(
-        message(&actual).contains("can run at most one executable, but multiple were specified")
-    );
+    // Cargo has listed them since 1.95.
+    let refused = |project: &Project, args: &[&str]| {
+        let expected = output(&mut project.cargo("", &[&["run"], args].concat()));
+        let actual = output(&mut project.bottleneck("", &[&["run"], args].concat()));
+        assert!(message(&actual).starts_with(&message(&expected)), "{}", message(&actual));
+        assert!(!stderr(&actual).contains("Compiling"), "{}", stderr(&actual));
+        message(&actual)
+    };
+    let listed = refused(&project, &["--bin", "ws", "--example", "ex"]);
+    assert!(listed.ends_with("    bin `ws` in package `ws`\n    example `ex` in package `ws`"));
+
+    let twins = Project::new(&[
+        ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"a\", \"b\"]\n"),
+        ("a/Cargo.toml", &manifest("a")),
+        ("a/src/bin/twin.rs", PRINTS_ITSELF),
+        ("b/Cargo.toml", &manifest("b")),
+        ("b/src/bin/twin.rs", PRINTS_ITSELF),
+    ]);
+    let listed = refused(&twins, &["--bin", "twin"]);
+    assert!(listed.ends_with("    bin `twin` in package `a`\n    bin `twin` in package `b`"));
 }
 
 #[test]
@@ -109,6 +168,10 @@ fn a_member_of_a_virtual_workspace_is_found_from_everywhere() {
     assert_eq!(run("beta/src/deep/er", &[]).0, "beta\n");
     assert_eq!(run("beta", &["-p", "alpha"]).0, "alpha\n");
     assert_eq!(run("", &["-p", "beta@1.2.3"]).0, "beta\n");
+    let address = format!("path+file://{}/beta", text(&project.path()));
+    assert_eq!(run("alpha", &["-p", &address]).0, "beta\n");
+    assert_eq!(run("alpha", &["-p", &format!("{address}#1.2.3")]).0, "beta\n");
+    assert_eq!(run("alpha", &["--manifest-path", "../beta/Cargo.toml"]).0, "beta\n");
     assert_eq!(run("", &["--bin", "alpha"]).0, "alpha\n");
     let (_, ambiguous) = run("", &[]);
     assert!(ambiguous.contains("available binaries: alpha, beta"), "{ambiguous}");

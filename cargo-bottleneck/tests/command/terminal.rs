@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::FromRawFd as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 
 /// A command in a terminal of its own.
@@ -17,12 +17,18 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Starts the command as the session leader of a new terminal.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_with_columns(command, 80)
+    }
+
+    /// The same, in a terminal of this width; 0 is one that does not know its own.
+    pub(crate) fn start_with_columns(mut command: Command, columns: u16) -> Self {
+        let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let (mut screen, mut line) = (0, 0);
-        // SAFETY: both descriptors are written to live variables; name, settings and size may be null.
+        // SAFETY: both descriptors are written to live variables, and the size is one; name and settings may be null.
         let failed = unsafe {
             let name = std::ptr::null_mut();
-            libc::openpty(&raw mut screen, &raw mut line, name, std::ptr::null(), std::ptr::null())
+            libc::openpty(&raw mut screen, &raw mut line, name, std::ptr::null(), &raw const size)
         };
         assert_eq!(failed, 0, "no pseudo-terminal");
         keep_output_at_ctrl_c(line);
@@ -59,11 +65,34 @@ impl Terminal {
         (&self.screen).write_all(b"\x03").unwrap();
     }
 
+    /// Types Ctrl-Z.
+    pub(crate) fn press_ctrl_z(&self) {
+        (&self.screen).write_all(b"\x1a").unwrap();
+    }
+
+    /// Types a line without words.
+    pub(crate) fn press_enter(&self) {
+        (&self.screen).write_all(b"\r").unwrap();
+    }
+
+    /// The process id of the command.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Blocks until the command has ended; its code, and everything that appeared, in plain text.
-    pub(crate) fn finish(mut self) -> (Option<i32>, String) {
+    pub(crate) fn finish(self) -> (Option<i32>, String) {
+        let (code, text) = self.finish_raw();
+        (code, plain(&text))
+    }
+
+    /// The same with the escape sequences.
+    pub(crate) fn finish_raw(mut self) -> (Option<i32>, String) {
         while self.read() {}
-        let code = self.child.wait().unwrap().code();
-        (code, plain(&self.seen.borrow()))
+        let status = self.child.wait().unwrap();
+        // As a shell would show it.
+        let code = status.code().or(status.signal().map(|signal| 128 + signal));
+        (code, self.seen.take())
     }
 
     fn read(&self) -> bool {

@@ -5,16 +5,19 @@ use super::{files, has_ending, none, read, top_modules};
 /// The modules of the command. Each may use those before it, never one behind it.
 ///
 /// `report::model` is plain data without behavior: `analysis` fills it, and the renderers in `report` see nothing else.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 21] = [
     "exit_code",
     "syscalls",
     "units",
     "kind",
     "number",
+    "escape",
     "error",
     "status",
+    "descendants",
     "signals",
     "run_dir",
+    "fault",
     "machine",
     "profile",
     "report::model",

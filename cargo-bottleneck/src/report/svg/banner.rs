@@ -174,6 +174,10 @@ fn said(summary: &Summary) -> Vec<(Tone, String, usize)> {
         let text = "The run did not end by itself: this is what was recorded until then.";
         said.push((Tone::Caution, text.to_owned(), 1));
     }
+    if let Some(ns) = summary.stopped_after_ns {
+        let text = format!("The program was stopped after {}, as asked.", crate::number::time(ns));
+        said.push((Tone::Quiet, text, 1));
+    }
     if let Some(first) = summary.warnings.first() {
         let more = match summary.warnings.len() - 1 {
             0 => String::new(),

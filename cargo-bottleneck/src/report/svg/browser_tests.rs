@@ -9,6 +9,7 @@ use std::process::Command;
 use super::fixture;
 use super::render;
 use crate::kind::Kind;
+use crate::report::hostile_tests;
 use crate::report::model::Frame;
 
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -87,6 +88,46 @@ fn the_picture_can_be_used() {
     };
     let results = results.split('<').next().unwrap_or_default();
     assert!(results.ends_with("failed: []"), "{results}");
+}
+
+/// What a browser makes of every hostile name, in one picture of its own; it would have run what it takes for script.
+#[test]
+fn a_browser_runs_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("flame.svg");
+    let names = hostile_tests::names();
+    let roots: Vec<Frame> = names
+        .iter()
+        .map(|(_, name)| {
+            let mut root = fixture::frame(name, Kind::Memory, 1_000, vec![]);
+            root.notes = vec![name.clone()];
+            root
+        })
+        .collect();
+    let script = "window.addEventListener('load', function () { setTimeout(function () { \
+        var boxes = document.querySelectorAll('#frames > g'); \
+        boxes.forEach(function (g) { g.focus(); g.querySelector('rect').dispatchEvent(\
+            new MouseEvent('mousemove', {bubbles: true, clientX: 300, clientY: 200})); }); \
+        search('.'); \
+        var handlers = Array.from(document.querySelectorAll('*')).filter(function (it) { \
+            return Array.from(it.attributes).some(function (at) { return /^on|href/i.test(at.name); }); }); \
+        document.getElementById('results').textContent = 'RESULTS boxes ' + boxes.length + ' scripts ' + \
+            document.querySelectorAll('script').length + ' handlers ' + handlers.length + ' pwned ' + window.pwned; \
+        }, 50); });";
+    std::fs::write(&file, with_script(&roots, script)).unwrap();
+    let dom = match browser().and_then(|browser| open(browser, &file, &["--dump-dom".to_owned()])) {
+        Ok(dom) => dom,
+        Err(reason) => return println!("SKIP browser: {reason}"),
+    };
+    // The script itself, which is in the document too, ends differently.
+    let results = dom
+        .split("RESULTS ")
+        .find(|part| part.starts_with("boxes 4") || part.starts_with("boxes 5"));
+    let Some(results) = results.and_then(|part| part.split('<').next()) else {
+        return println!("SKIP browser: it did not run the script of the picture");
+    };
+    let expected = format!("boxes {} scripts 3 handlers 1 pwned undefined", names.len() + 1);
+    assert_eq!(results, expected);
 }
 
 #[test]

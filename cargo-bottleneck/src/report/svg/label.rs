@@ -3,7 +3,7 @@
 //! A name comes from the profiled program and may hold anything. What [`clean`] returns is legal XML text once escaped,
 //! is one line, and reads in the order in which it is written.
 
-use crate::report::escape::is_obeyed;
+use crate::escape::{LEFT_TO_RIGHT, NO_NAME, columns, harmless, is_right_to_left};
 
 /// Longest name that is written out, in characters. A longer one loses its middle, which keeps crate and function.
 const NAME_CHARS: usize = 240;
@@ -13,8 +13,14 @@ const NOTE_CHARS: usize = 400;
 
 /// A name as it is shown: controls and invisible marks as Rust escapes, at most [`NAME_CHARS`] long.
 pub(super) fn name(raw: &str) -> String {
-    let name = clean(raw, NAME_CHARS);
-    if name.is_empty() { "(no name)".to_owned() } else { name }
+    let mut name = clean(raw, NAME_CHARS);
+    if columns(&name) == 0 {
+        return NO_NAME.to_owned();
+    }
+    if is_right_to_left(&name) {
+        name.push(LEFT_TO_RIGHT);
+    }
+    name
 }
 
 /// A line of running text, cleaned like a name.
@@ -26,21 +32,13 @@ pub(super) fn line(raw: &str) -> String {
 fn clean(raw: &str, limit: usize) -> String {
     let raw = raw.trim();
     let n_chars = raw.chars().count();
-    let mut res = String::with_capacity(raw.len().min(limit * 4));
+    if n_chars <= limit {
+        return harmless(raw);
+    }
     // Three quarters of the room for the beginning.
     let (head, tail) = (limit * 3 / 4, limit - limit * 3 / 4 - 1);
-    for (i, c) in raw.chars().enumerate() {
-        if n_chars > limit && i >= head && i < n_chars - tail {
-            if i == head {
-                res.push('…');
-            }
-        } else if is_obeyed(c) {
-            res.extend(c.escape_default());
-        } else {
-            res.push(c);
-        }
-    }
-    res
+    let (head, tail) = (raw.chars().take(head), raw.chars().skip(n_chars - tail));
+    harmless(&head.chain(['…']).chain(tail).collect::<String>())
 }
 
 /// Columns that a character takes in a monospaced font. The script counts the same way.
@@ -146,7 +144,8 @@ mod tests {
         assert_eq!(name("a\u{1b}[31m\nb\0"), "a\\u{1b}[31m\\nb\\u{0}");
         assert_eq!(name("safe\u{202e}cilam"), "safe\\u{202e}cilam");
         assert_eq!(name("  \t "), "(no name)");
-        assert_eq!(name("foo::<[u8; 8]> \u{e000}1 שלום"), "foo::<[u8; 8]> \u{e000}1 שלום");
+        assert_eq!(name("foo::<[u8; 8]> \u{e000}1"), "foo::<[u8; 8]> \u{e000}1");
+        assert_eq!(name("שלום"), "שלום\u{200e}", "what follows keeps its place");
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
-use crate::report::escape::{column_count, columns, harmless};
+use crate::escape::{LEFT_TO_RIGHT, column_count, columns, harmless, is_right_to_left};
 
 /// Columns of the page.
 pub(super) const WIDTH: usize = 80;
+
+/// Lines of a text that is shown.
+const MOST_LINES: usize = 12;
 
 /// One line.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +56,15 @@ impl Line {
             .map_or(0, |last| last + 1);
         for (at, (style, text)) in self.pieces[..filled].iter().enumerate() {
             let text = if at + 1 == filled { text.trim_end() } else { text };
+            // Numbers behind a Hebrew name would else be drawn in front of it.
+            let mark =
+                if is_right_to_left(text) { LEFT_TO_RIGHT.to_string() } else { String::new() };
             if color && *style != Style::new() {
                 // Writing to a string cannot fail.
-                let _ = write!(page, "{style}{text}{style:#}");
+                let _ = write!(page, "{style}{text}{mark}{style:#}");
             } else {
                 page.push_str(text);
+                page.push_str(&mark);
             }
         }
         page.push('\n');
@@ -108,6 +115,13 @@ pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
             if let Some(line) = res.last_mut() {
                 line.push(c);
             }
+        }
+    }
+    // A name may have ten thousand letters.
+    if MOST_LINES < res.len() {
+        res.truncate(MOST_LINES);
+        if let Some(last) = res.last_mut() {
+            *last = format!("{}…", cut(last, room.saturating_sub(1)).trim_end_matches('…'));
         }
     }
     res

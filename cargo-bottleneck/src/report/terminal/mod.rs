@@ -32,6 +32,8 @@ const MOST_EVIDENCE: usize = 4;
 const MOST_PHASES: usize = 8;
 /// Open spans that are shown.
 const MOST_OPEN: usize = 3;
+/// Bounds below this are not worth a number.
+const LEAST_BOUND: f64 = 1.03;
 /// Column at which the text of a finding begins.
 const TEXT: usize = 8;
 
@@ -173,6 +175,7 @@ impl Page {
         let estimate = match (finding.gain, finding.bound) {
             (Some(gain), Some(bound)) => format!("  est. {gain:.2}x (≤{bound:.2}x)"),
             (Some(gain), None) => format!("  est. {gain:.2}x"),
+            (None, Some(bound)) if bound >= LEAST_BOUND => format!("  at most {bound:.2}x"),
             (None, Some(_) | None) => String::new(),
         };
         let right = format!("{:>6}{estimate:<24}", percent_with_digit(finding.share));
@@ -223,7 +226,7 @@ impl Page {
                 line.add(Style::new(), "    ")
                     .add(
                         Style::new().bold(),
-                        &line::cut(&crate::report::escape::harmless(&phase.key), 15),
+                        &line::cut(&crate::report::escape::shown_name(&phase.key), 15),
                     )
                     .pad_to(20);
                 line.add(
@@ -271,6 +274,10 @@ impl Page {
                 &format!("{how}; this is what it had recorded until then"),
             );
         }
+        if let Some(ns) = summary.stopped_after_ns {
+            let text = format!("after {}, as asked", crate::number::time(ns));
+            self.paragraph(2, Style::new(), "Stopped: ", &text);
+        }
         for path in summary.open_spans.iter().take(MOST_OPEN) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             self.paragraph(2, Style::new(), "Open at the end: ", &path.join(" › "));
@@ -298,6 +305,12 @@ impl Page {
         if !summary.skipped.is_empty() {
             self.paragraph(2, Style::new(), "Skipped: ", &summary.skipped.join(", "));
         }
+        if summary.samples.n > 0 {
+            let n = count(summary.samples.n);
+            let within = format!("{:.1}", 100.0 * summary.samples.interval);
+            let text = format!("{n} moments; the largest share is within {within} points (95%)");
+            self.paragraph(2, Style::new(), "Sampled: ", &text);
+        }
         if let Some(lost) = lost(summary) {
             self.paragraph(2, Style::new().bold(), "Lost: ", &lost);
         }
@@ -310,7 +323,7 @@ impl Page {
             let cost = format!("{} of the program's CPU time, estimated{span}", percent(share));
             self.paragraph(2, Style::new(), "Recording cost: ", &cost);
         }
-        if summary.findings.iter().take(MOST_FINDINGS).any(|finding| finding.gain.is_some()) {
+        if summary.findings.iter().take(MOST_FINDINGS).any(|it| it.gain.or(it.bound).is_some()) {
             let estimates =
                 "Estimates are end to end, one at a time; they overlap, do not add them.";
             self.paragraph(2, Style::new().dimmed(), "", estimates);
@@ -373,7 +386,7 @@ fn path_in(path: &[String], room: usize) -> String {
     const LEFT_OUT: &str = "… › ";
     let mut res = String::new();
     for (left, name) in path.iter().enumerate().rev() {
-        let name = crate::report::escape::harmless(name);
+        let name = crate::report::escape::shown_name(name);
         let longer = if res.is_empty() { name } else { format!("{name}{BETWEEN}{res}") };
         let mark = if left > 0 { crate::report::escape::columns(LEFT_OUT) } else { 0 };
         if !res.is_empty() && crate::report::escape::columns(&longer) + mark > room {

@@ -17,26 +17,39 @@ use crate::syscalls;
 
 /// Folder below the target directory that holds all reports.
 pub const REPORTS: &str = "bottleneck-reports";
+/// Link to the newest run of a program.
+pub const LATEST: &str = "latest";
 
 /// As much as the recording takes at its start.
 const TRIAL_LENGTH: usize = 256 << 10;
+
+/// What marks a folder as a cache to backup tools, and [`REPORTS`] as made by this command.
+const TAG: &str = "CACHEDIR.TAG";
+const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # The runs of cargo bottleneck. `cargo bottleneck clean` removes them.\n";
 
 /// The folder of one run.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
     fallback: Option<File>,
+    /// Whether this run has made the folder.
+    is_new: bool,
+    /// Says to others that the run goes on, for as long as it is open.
+    _lock: Option<File>,
 }
 
 impl RunDir {
-    /// Makes a new folder for a run of `program` that starts at `now`, and points `latest` at it.
+    /// Makes a new folder for a run of `program` that starts at `now`.
     ///
     /// Two runs that start in the same second get two folders.
     ///
     /// # Errors
     /// If the folder cannot be made.
     pub fn create(target_directory: &Path, program: &str, now: SystemTime) -> Result<Self, Error> {
-        let parent = target_directory.join(REPORTS).join(program);
+        let parent = reports_folder(target_directory)
+            .map_err(|error| cannot_write(&target_directory.join(REPORTS), &error))?
+            .join(program);
         fs::create_dir_all(&parent).map_err(|error| cannot_write(&parent, &error))?;
         let time = utc_file_name(now);
         let mut name = time.clone();
@@ -52,22 +65,47 @@ impl RunDir {
                 Err(error) => return Err(cannot_write(&path, &error)),
             }
         };
-        // A convenience: a file system without links is no reason not to record.
-        let _ = replace_link(&parent.join("latest"), Path::new(&name));
-        Ok(Self { path: absolute(path), fallback: None })
+        // Nobody else knows the folder yet.
+        let lock = lock(&path).ok().flatten();
+        Ok(Self { path: absolute(path), fallback: None, is_new: true, _lock: lock })
     }
 
     /// Uses the folder that the user names. Recordings of an earlier run in it are removed: they would be taken for
     /// recordings of this one.
     ///
     /// # Errors
-    /// If the folder cannot be made or an old recording cannot be removed.
+    /// If the folder cannot be made, an old recording cannot be removed, or another run is recording there.
     pub fn at(path: &Path) -> Result<Self, Error> {
+        let is_new = !path.exists();
         fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))?;
+        let lock = lock(path).map_err(|InUse| {
+            Error::new(ExitCode::CannotWrite, format!("cannot record into `{}`", path.display()))
+                .why("another `cargo bottleneck run` is recording there")
+                .fix("name another folder with -o DIR, or wait for its end")
+        })?;
         for old in bneck_files(path).into_iter().filter(|file| is_named_by_a_run(file)) {
             fs::remove_file(&old).map_err(|error| cannot_write(&old, &error))?;
         }
-        Ok(Self { path: absolute(path.to_owned()), fallback: None })
+        Ok(Self { path: absolute(path.to_owned()), fallback: None, is_new, _lock: lock })
+    }
+
+    /// Points `latest` beside the folder at it: the run has begun.
+    pub fn publish(&self) {
+        // A convenience: a file system without links is no reason not to record.
+        let _ = point_latest_at(&self.path);
+    }
+
+    /// The folder, if nothing is lost with it as long as the program has not started.
+    pub fn removable(&self) -> Option<&Path> {
+        self.is_new.then_some(&*self.path)
+    }
+
+    /// Removes the folder of a run that never began, if the run has made it.
+    pub fn discard(self) {
+        if let Some(path) = self.removable() {
+            // An empty run more is no reason to hide why the program could not be started.
+            let _ = fs::remove_dir_all(path);
+        }
     }
 
     /// The folder, as an absolute path.
@@ -130,6 +168,67 @@ impl RunDir {
     }
 }
 
+/// Somebody is recording there.
+#[derive(Debug)]
+pub struct InUse;
+
+/// Marks a folder of a run as in use until the file is closed, or the process ends in whatever way. Gives nothing where
+/// the file system knows no locks.
+///
+/// # Errors
+/// If another process has marked it.
+pub fn lock(folder: &Path) -> Result<Option<File>, InUse> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match syscalls::try_lock(&file) {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(InUse),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The folder that holds all reports, made if it is not there, and marked as ours.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn reports_folder(target_directory: &Path) -> io::Result<PathBuf> {
+    let folder = target_directory.join(REPORTS);
+    fs::create_dir_all(&folder)?;
+    if let Ok(mut tag) = File::create_new(folder.join(TAG)) {
+        use std::io::Write as _;
+        // Without it `clean` asks for cargo's tag of the target directory.
+        let _ = tag.write_all(TAG_TEXT.as_bytes());
+    }
+    Ok(folder)
+}
+
+/// Whether a folder has the tag by which tools mark what they can make again.
+pub fn is_tagged(folder: &Path) -> bool {
+    let first_line = TAG_TEXT.lines().next().unwrap_or_default();
+    fs::read_to_string(folder.join(TAG)).is_ok_and(|text| text.starts_with(first_line))
+}
+
+/// The folders of the runs of a program, the newest last.
+pub fn runs_of(program: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(program).into_iter().flatten().filter_map(Result::ok);
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut runs: Vec<_> =
+        folders.filter_map(|entry| Some((order_of_run(&entry.path())?, entry.path()))).collect();
+    runs.sort();
+    runs.into_iter().map(|(_, path)| path).collect()
+}
+
+/// What the folders of runs are ordered by: the time in the name, then the number behind it. `None` for any other name.
+pub fn order_of_run(folder: &Path) -> Option<(String, u64)> {
+    let name = folder.file_name()?.to_str()?;
+    let (time, n) = name.split_at_checked(20)?;
+    let is_time = time
+        .chars()
+        .zip("dddd-dd-ddTdd-dd-ddZ".chars())
+        .all(|(c, form)| if form == 'd' { c.is_ascii_digit() } else { c == form });
+    let n = if n.is_empty() { Some(1) } else { n.strip_prefix('-')?.parse().ok() };
+    is_time.then(|| (time.to_owned(), n)).and_then(|(time, n)| Some((time, n?)))
+}
+
 /// The recordings in a folder, `run.bneck` of the first process before those of others, which are in order of names.
 ///
 /// The one that `run.bneck` links to is not given twice.
@@ -183,7 +282,11 @@ fn is_named_by_a_run(path: &Path) -> bool {
 /// If it cannot be written; nothing is left behind then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|error| cannot_write(parent, &error))?;
+        fs::create_dir_all(parent).map_err(|error| {
+            // The kernel says of a file in the way that it exists.
+            let in_the_way = parent.is_file().then(|| io::Error::from_raw_os_error(libc::ENOTDIR));
+            cannot_write(path, &in_the_way.unwrap_or(error))
+        })?;
     }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
@@ -202,10 +305,18 @@ fn try_recording_at(directory: &Path) -> io::Result<()> {
     result
 }
 
-fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
-    let temporary = link.with_file_name(format!(".latest.{}.tmp", std::process::id()));
+/// Points `latest` beside the folder of a run at it.
+///
+/// # Errors
+/// If the link cannot be made; there is then the old one.
+pub fn point_latest_at(run: &Path) -> io::Result<()> {
+    let target = Path::new(run.file_name().unwrap_or_default());
+    let link = run.with_file_name(LATEST);
+    let temporary = link.with_file_name(format!(".{LATEST}.{}.tmp", std::process::id()));
+    // Of a process with the same number that was killed at this very place.
+    let _ = fs::remove_file(&temporary);
     std::os::unix::fs::symlink(target, &temporary)?;
-    fs::rename(&temporary, link).inspect_err(|_| {
+    fs::rename(&temporary, &link).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })
 }
@@ -215,8 +326,17 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    let in_the_way = path.ancestors().find(|ancestor| fs::symlink_metadata(ancestor).is_ok());
+    let why = match in_the_way {
+        Some(file)
+            if !file.is_dir() && (file != path || error.kind() == io::ErrorKind::AlreadyExists) =>
+        {
+            format!("`{}` is no folder ({error})", file.display())
+        }
+        _ => error.to_string(),
+    };
     Error::new(ExitCode::CannotWrite, format!("cannot write `{}`", path.display()))
-        .why(error)
+        .why(why)
         .fix("name another folder with -o DIR")
 }
 
@@ -243,109 +363,4 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn folders_are_named_by_the_utc_time() {
-        for (seconds, expected) in [
-            (0, "1970-01-01T00-00-00Z"),
-            (951_782_399, "2000-02-28T23-59-59Z"),
-            (951_782_400, "2000-02-29T00-00-00Z"),
-            (1_785_328_496, "2026-07-29T12-34-56Z"),
-            (4_107_542_400, "2100-03-01T00-00-00Z"),
-        ] {
-            assert_eq!(utc_file_name(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
-        }
-    }
-
-    #[test]
-    fn two_runs_in_one_second_do_not_share_a_folder() {
-        let target = tempfile::tempdir().unwrap();
-        let first = RunDir::create(target.path(), "x", UNIX_EPOCH).unwrap();
-        let second = RunDir::create(target.path(), "x", UNIX_EPOCH).unwrap();
-        assert_ne!(first.path(), second.path());
-        let latest = target.path().join(REPORTS).join("x/latest");
-        assert_eq!(fs::canonicalize(latest).unwrap(), fs::canonicalize(second.path()).unwrap());
-    }
-
-    #[test]
-    fn a_folder_that_can_be_mapped_needs_no_fallback() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut run = RunDir::at(folder.path()).unwrap();
-        assert_eq!(run.prepare_recording().unwrap(), None);
-        assert_eq!(run.fallback_path(), None);
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            0,
-            "the trial leaves nothing behind"
-        );
-    }
-
-    #[test]
-    fn what_was_recorded_into_memory_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = syscalls::memory_file(c"trial").unwrap();
-        let run = RunDir { path: folder.path().to_owned(), fallback: Some(memory) };
-        fs::write(run.fallback_path().unwrap(), b"recording").unwrap();
-        let (recordings, error) = run.recordings();
-        assert!(error.is_none() && recordings == [folder.path().join("run.bneck")]);
-        assert_eq!(fs::read(folder.path().join("run.bneck")).unwrap(), b"recording");
-    }
-
-    #[test]
-    fn a_recording_that_cannot_be_kept_is_still_read() {
-        let memory = syscalls::memory_file(c"trial").unwrap();
-        let run = RunDir { path: "/proc/nowhere".into(), fallback: Some(memory) };
-        fs::write(run.fallback_path().unwrap(), b"recording").unwrap();
-        let (recordings, error) = run.recordings();
-        assert!(error.unwrap().to_string().starts_with("cannot write `/proc/nowhere"));
-        assert_eq!(fs::read(&recordings[0]).unwrap(), b"recording");
-    }
-
-    #[test]
-    fn a_recording_and_its_link_are_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("17-3.bneck"), "root").unwrap();
-        fs::write(at("18-4.bneck"), "child").unwrap();
-        fs::write(at("flame.svg"), "").unwrap();
-        fs::hard_link(at("17-3.bneck"), at("run.bneck")).unwrap();
-        assert_eq!(recordings(folder.path()), [at("run.bneck"), at("18-4.bneck")]);
-    }
-
-    #[test]
-    fn the_programs_own_recording_becomes_the_root() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("17-3.bneck"), "before exec").unwrap();
-        fs::write(at("17-4.bneck"), "after exec").unwrap();
-        fs::hard_link(at("17-3.bneck"), at("run.bneck")).unwrap();
-        assert_eq!(named_as_root(&at("17-4.bneck")), at("run.bneck"));
-        assert_eq!(fs::read(at("run.bneck")).unwrap(), b"after exec");
-        assert_eq!(recordings(folder.path()), [at("run.bneck"), at("17-3.bneck")]);
-        assert_eq!(named_as_root(&at("run.bneck")), at("run.bneck"));
-    }
-
-    #[test]
-    fn a_named_folder_is_cleared_of_recordings_but_not_of_copies() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("17-3.bneck"), "root").unwrap();
-        fs::hard_link(at("17-3.bneck"), at("run.bneck")).unwrap();
-        fs::write(at("before-the-fix.bneck"), "copy").unwrap();
-        RunDir::at(folder.path()).unwrap();
-        assert_eq!(recordings(folder.path()), [at("before-the-fix.bneck")]);
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/summary.json");
-        write_atomically(&path, b"old").unwrap();
-        write_atomically(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-}
+mod tests;

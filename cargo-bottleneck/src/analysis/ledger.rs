@@ -1,0 +1,448 @@
+//! The time in flight, divided among what is to blame: rows that sum to it to the nanosecond.
+//!
+//! While one thread has spans, its times are exact: what it did on the CPU and how long it waited are known, and moments only
+//! say what the waits were for. With several, moments are all there is: each stands for the time since the one before. Where
+//! there are no snapshots at all, thread time stands in for wall time.
+
+use std::collections::BTreeMap;
+
+use crate::kind::Kind;
+use crate::profile::snapshots::State;
+use crate::profile::{Doing, OffCpuSource, Profile, SpanIdx};
+
+use super::attribution::SelfTime;
+use super::blame::{Blamed, Part, Setting, Share, blame, stalled};
+use super::cause::Cause;
+use super::classify::Classification;
+use super::in_flight::InFlight;
+use super::kinds::{ByKind, ratio};
+use super::roles::{Roles, cause_of};
+use super::scene::Scene;
+use super::subkind::Subkind;
+use super::{Column, interference};
+
+/// Batches of moments for the interval of a share.
+const BATCHES: usize = 24;
+/// Fewer moments in flight than this say nothing.
+pub(super) const LEAST_MOMENTS: u64 = 10;
+
+/// Time that one thing is to blame for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What, and where.
+    pub blamed: Blamed,
+    /// How long, in ns.
+    pub ns: u64,
+    /// The part of it that would be saved if nothing idled, in ns.
+    pub lost_ns: u64,
+}
+
+/// What a path's waits were for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WaitShare {
+    /// Kind of the wait.
+    pub kind: Kind,
+    /// What of the kind.
+    pub subkind: Option<Subkind>,
+    /// What was waited for.
+    pub cause: Option<Cause>,
+    /// The part of the path's waits, 0 to 1.
+    pub part: f64,
+}
+
+/// How the rows came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Exact amounts on one thread.
+    Exact,
+    /// Sampled moments.
+    Sampled,
+    /// Thread time: there were several threads and no moments.
+    ThreadTime,
+}
+
+/// The time in flight, divided.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The rows, by path.
+    pub rows: Vec<Row>,
+    /// Their sum.
+    pub in_flight_ns: u64,
+    /// The rest of the run.
+    pub idle_ns: u64,
+    /// How they came about.
+    pub basis: Basis,
+    /// Moments in flight that sampled shares rest on; 0 where everything is exact.
+    pub n: u64,
+    /// Half width of the 95 % interval of the largest share that was sampled.
+    pub interval: f64,
+    /// What the waits of each path were for; empty where it was not seen.
+    pub waits: Column<SpanIdx, Vec<WaitShare>>,
+    /// Moments by the rule that decided, for tests and for who wants to know.
+    pub decided_by: BTreeMap<&'static str, u64>,
+}
+
+impl Ledger {
+    /// Divides the time in flight of a run.
+    pub(super) fn of(
+        profile: &Profile,
+        times: &Column<SpanIdx, SelfTime>,
+        classes: &Classification,
+        roles: &Roles<'_>,
+        in_flight: &InFlight,
+    ) -> Self {
+        let taken_by = interference::who_else(profile, times);
+        let at = Setting { profile, roles, classes, taken_by };
+        let moments = Moments::look(&at);
+        let is_exact = in_flight.is_exact() && roles.waiting_future.is_none();
+        let mut res = Self {
+            rows: Vec::new(),
+            in_flight_ns: 0,
+            idle_ns: 0,
+            basis: Basis::Exact,
+            n: 0,
+            interval: 0.0,
+            waits: moments.wait_shares(profile, classes),
+            decided_by: moments.decided_by.clone(),
+        };
+        if is_exact {
+            res.fill_exactly(&at, times, in_flight, &moments);
+        } else if moments.n_in_flight >= LEAST_MOMENTS {
+            res.fill_from(profile, &moments);
+        } else {
+            res.fill_from_threads(&at, times, in_flight);
+        }
+        res
+    }
+
+    /// Time by kind.
+    pub fn kinds(&self) -> ByKind {
+        kinds_of(self.rows.iter())
+    }
+
+    fn fill_exactly(
+        &mut self,
+        at: &Setting<'_>,
+        times: &Column<SpanIdx, SelfTime>,
+        in_flight: &InFlight,
+        moments: &Moments,
+    ) {
+        let mut idle_ns = 0;
+        for span in at.profile.spans.indices().filter(|&span| in_flight.counts[span]) {
+            let (time, class) = (times[span], at.classes.spans[span]);
+            let blamed = |part, kind, subkind| Blamed {
+                span,
+                part,
+                kind,
+                subkind,
+                cause: None,
+                helper: None,
+                via: None,
+            };
+            self.add(blamed(Part::OnCpu, class.on_cpu, class.subkind), time.on_cpu_ns, 0);
+            let by = Some(at.taken_by);
+            self.add(
+                blamed(Part::Preempted, Kind::Scheduling, by),
+                time.preempted_ns,
+                time.preempted_ns,
+            );
+            let outcomes = moments.off_cpu.get(&span);
+            let sum = outcomes.map_or(0.0, Outcomes::sum);
+            if sum <= 0.0 {
+                let subkind = (class.waits != Kind::Other).then_some(Subkind::Asserted);
+                self.add(blamed(Part::Waits, class.waits, subkind), time.blocked_ns, 0);
+                continue;
+            }
+            let outcomes = outcomes.into_iter().flat_map(|it| &it.shares);
+            idle_ns +=
+                self.divide(time.blocked_ns, sum, outcomes.map(|(&blamed, &it)| (blamed, it)));
+        }
+        self.in_flight_ns = self.rows.iter().map(|row| row.ns).sum();
+        self.idle_ns = at.profile.life_ns.saturating_sub(self.in_flight_ns);
+        let sampled: u64 = self
+            .rows
+            .iter()
+            .filter(|row| matches!(row.blamed.part, Part::Waits | Part::Helpers))
+            .map(|row| row.ns)
+            .sum();
+        let share = ratio(sampled, self.in_flight_ns);
+        if share >= 0.01 {
+            self.n = moments.n_off_cpu;
+            self.interval = moments.interval(self.largest()) * share.min(1.0);
+        }
+        debug_assert!(idle_ns <= at.profile.life_ns);
+    }
+
+    fn fill_from(&mut self, profile: &Profile, moments: &Moments) {
+        let whole = moments.weight_in_flight + moments.weight_idle;
+        // A part of at most 1 of the run's length.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and at most the run"
+        )]
+        let in_flight_ns =
+            (profile.life_ns as f64 * (moments.weight_in_flight / whole).min(1.0)) as u64;
+        let rows = moments.in_flight.shares.iter().map(|(&blamed, &it)| (blamed, it));
+        self.basis = Basis::Sampled;
+        self.divide(in_flight_ns, moments.in_flight.sum(), rows);
+        self.in_flight_ns = self.rows.iter().map(|row| row.ns).sum();
+        self.idle_ns = profile.life_ns.saturating_sub(self.in_flight_ns);
+        self.n = moments.n_in_flight;
+        self.interval = moments.interval(self.largest());
+    }
+
+    /// Thread time in the proportions that it has, as long as the busiest thread was busy.
+    fn fill_from_threads(
+        &mut self,
+        at: &Setting<'_>,
+        times: &Column<SpanIdx, SelfTime>,
+        in_flight: &InFlight,
+    ) {
+        let mut parts = BTreeMap::new();
+        for span in at.profile.spans.indices().filter(|&span| in_flight.counts[span]) {
+            let (time, class) = (times[span], at.classes.spans[span]);
+            let asserted = (class.waits != Kind::Other).then_some(Subkind::Asserted);
+            for (part, kind, subkind, ns) in [
+                (Part::OnCpu, class.on_cpu, class.subkind, time.on_cpu_ns),
+                (Part::Waits, class.waits, asserted, time.blocked_ns),
+                (Part::Preempted, Kind::Scheduling, Some(at.taken_by), time.preempted_ns),
+            ] {
+                let blamed =
+                    Blamed { span, part, kind, subkind, cause: None, helper: None, via: None };
+                parts.insert(blamed, (ns as f64, 0.0));
+            }
+        }
+        let sum = parts.values().map(|it| it.0).sum();
+        self.basis = Basis::ThreadTime;
+        self.divide(in_flight.wall_ns, sum, parts.into_iter());
+        self.in_flight_ns = in_flight.wall_ns;
+        self.idle_ns = in_flight.idle_ns;
+    }
+
+    /// Divides `ns` in proportion to the weights, which may sum to less than `whole`; returns what is left.
+    fn divide(
+        &mut self,
+        ns: u64,
+        whole: f64,
+        weights: impl Iterator<Item = (Blamed, (f64, f64))>,
+    ) -> u64 {
+        if whole <= 0.0 {
+            return ns;
+        }
+        // Each boundary is rounded once, so no nanosecond is lost between neighbors.
+        let (mut seen, mut given) = (0.0, 0);
+        for (blamed, (weight, lost)) in weights {
+            seen += weight;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and at most `ns`"
+            )]
+            let until = ((ns as f64 * (seen / whole)).round() as u64).clamp(given, ns);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and at most `ns`"
+            )]
+            let lost_ns = (ns as f64 * (lost / whole)) as u64;
+            self.add(blamed, until - given, lost_ns.min(until - given));
+            given = until;
+        }
+        ns - given
+    }
+
+    fn add(&mut self, blamed: Blamed, ns: u64, lost_ns: u64) {
+        if ns > 0 {
+            self.rows.push(Row { blamed, ns, lost_ns });
+        }
+    }
+
+    fn largest(&self) -> Kind {
+        self.kinds().ranked().first().map_or(Kind::Other, |&(kind, _)| kind)
+    }
+}
+
+/// Time of some rows by kind.
+pub(super) fn kinds_of<'r>(rows: impl Iterator<Item = &'r Row>) -> ByKind {
+    let mut res = ByKind::default();
+    for row in rows {
+        res.add(row.blamed.kind, row.ns);
+    }
+    res
+}
+
+/// Weights of what was to blame, and of what would be saved.
+#[derive(Clone, Debug, Default)]
+struct Outcomes {
+    shares: BTreeMap<Blamed, (f64, f64)>,
+    idle: f64,
+}
+
+impl Outcomes {
+    fn add(&mut self, share: &Share, weight: f64) {
+        let sum = self.shares.entry(share.blamed).or_default();
+        sum.0 += share.part * weight;
+        sum.1 += share.lost * weight;
+    }
+
+    fn sum(&self) -> f64 {
+        self.shares.values().map(|it| it.0).sum::<f64>() + self.idle
+    }
+}
+
+/// Kind, sub-kind and cause of a wait.
+type Wait = (Kind, Option<Subkind>, Option<Cause>);
+
+/// What all moments say together.
+#[derive(Debug, Default)]
+struct Moments {
+    in_flight: Outcomes,
+    /// By path: what limited the program while a thread was off the CPU there.
+    off_cpu: BTreeMap<SpanIdx, Outcomes>,
+    /// By path: what its own waits were for.
+    waits: BTreeMap<SpanIdx, BTreeMap<Wait, f64>>,
+    batches: Vec<ByKind>,
+    weight_in_flight: f64,
+    weight_idle: f64,
+    n_in_flight: u64,
+    n_off_cpu: u64,
+    decided_by: BTreeMap<&'static str, u64>,
+}
+
+impl Moments {
+    fn look(at: &Setting<'_>) -> Self {
+        let snapshots = &at.profile.snapshots;
+        let mut res = Self { batches: vec![ByKind::default(); BATCHES], ..Self::default() };
+        let count = snapshots.moments.len();
+        for (position, moment) in snapshots.moments.iter().enumerate() {
+            let doings = snapshots.doings(moment);
+            let scene = Scene::of(at.roles, moment, doings);
+            let (rule, shares) = blame(&scene, at);
+            *res.decided_by.entry(rule).or_default() += 1;
+            let own = moment.weight_ns.saturating_sub(moment.stalled_ns) as f64;
+            let batch = &mut res.batches[position * BATCHES / count.max(1)];
+            if shares.is_empty() {
+                res.weight_idle += moment.weight_ns as f64;
+            } else {
+                res.n_in_flight += 1;
+                res.weight_in_flight += own;
+                let stalled = if moment.stalled_ns > 0 { stalled(&scene, at) } else { Vec::new() };
+                let while_stalled = stalled.iter().map(|share| (share, moment.stalled_ns as f64));
+                if stalled.is_empty() {
+                    res.weight_idle += moment.stalled_ns as f64;
+                } else {
+                    res.weight_in_flight += moment.stalled_ns as f64;
+                }
+                for (share, weight) in shares.iter().map(|share| (share, own)).chain(while_stalled)
+                {
+                    res.in_flight.add(share, weight);
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "a positive time"
+                    )]
+                    batch.add(share.blamed.kind, (share.part * weight) as u64);
+                }
+            }
+            for doing in doings {
+                res.look_at(at, doing, &shares, moment.weight_ns as f64);
+            }
+        }
+        res
+    }
+
+    /// What one thread waited for.
+    fn look_at(&mut self, at: &Setting<'_>, doing: &Doing, shares: &[Share], weight: f64) {
+        let Some(span) = doing.span else { return };
+        let thread = &at.profile.threads[at.profile.spans[span].thread];
+        let is_off = match doing.state {
+            State::Blocked | State::Woken => true,
+            // Without switch records waits and preemption are one amount, unless the kernel told the latter.
+            State::Runnable => {
+                thread.source != OffCpuSource::Switches && at.profile.spans[span].preempted_ns == 0
+            }
+            State::Running | State::Preempted => false,
+        };
+        if !is_off {
+            return;
+        }
+        let is_waiting = doing.state != State::Runnable;
+        let own: Vec<&Share> = shares
+            .iter()
+            .filter(|it| {
+                is_waiting || (it.blamed.part == Part::Preempted && it.blamed.span == span)
+            })
+            .collect();
+        if is_waiting || !own.is_empty() {
+            self.n_off_cpu += 1;
+        }
+        let outcomes = self.off_cpu.entry(span).or_default();
+        for share in &own {
+            outcomes.add(share, weight);
+        }
+        if is_waiting && own.is_empty() {
+            outcomes.idle += weight;
+        }
+        let Some(cause) = cause_of(doing) else {
+            for share in own {
+                let wait = (share.blamed.kind, share.blamed.subkind, None);
+                *self.waits.entry(span).or_default().entry(wait).or_default() +=
+                    share.part * weight;
+            }
+            return;
+        };
+        let waits = self.waits.entry(span).or_default();
+        if let Some((kind, subkind)) = cause.kind() {
+            *waits.entry((kind, Some(subkind), Some(cause))).or_default() += weight;
+        } else if own.is_empty() {
+            *waits.entry((Kind::Other, None, Some(cause))).or_default() += weight;
+        } else {
+            // It inherits what those do that it may wait for.
+            for share in own {
+                let wait = (share.blamed.kind, share.blamed.subkind, Some(cause));
+                *waits.entry(wait).or_default() += share.part * weight;
+            }
+        }
+    }
+
+    fn wait_shares(
+        &self,
+        profile: &Profile,
+        classes: &Classification,
+    ) -> Column<SpanIdx, Vec<WaitShare>> {
+        let of = |span: SpanIdx| {
+            let Some(waits) = self.waits.get(&span) else { return Vec::new() };
+            let whole: f64 = waits.values().sum();
+            let asserted = classes.spans[span].waits;
+            waits
+                .iter()
+                .map(|(&(kind, subkind, cause), &weight)| {
+                    let part = weight / whole.max(f64::MIN_POSITIVE);
+                    if asserted == Kind::Other {
+                        WaitShare { kind, subkind, cause, part }
+                    } else {
+                        WaitShare { kind: asserted, subkind: Some(Subkind::Asserted), cause, part }
+                    }
+                })
+                .collect()
+        };
+        profile.spans.indices().map(of).collect()
+    }
+
+    /// Half width of the 95 % interval of a kind's share: batches of neighboring moments are nearly independent, moments
+    /// are not.
+    fn interval(&self, kind: Kind) -> f64 {
+        let batches: Vec<&ByKind> = self.batches.iter().filter(|it| it.total() > 0).collect();
+        let whole: u64 = batches.iter().map(|it| it.total()).sum();
+        if batches.len() < 3 || whole == 0 {
+            return if whole == 0 { 0.0 } else { 1.0 };
+        }
+        let share = batches.iter().map(|it| it.ns(kind)).sum::<u64>() as f64 / whole as f64;
+        let n = batches.len() as f64;
+        let mean = whole as f64 / n;
+        let squares: f64 =
+            batches.iter().map(|it| (it.ns(kind) as f64 - share * it.total() as f64).powi(2)).sum();
+        (1.96 * (squares / (n * (n - 1.0))).sqrt() / mean).min(1.0)
+    }
+}

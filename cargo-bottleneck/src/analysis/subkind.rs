@@ -1,0 +1,98 @@
+//! What of a kind a bottleneck is: chooses the advice.
+
+/// A sub-kind. Its word is in reports, and stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subkind {
+    /// DRAM delivers as fast as it can.
+    Bandwidth,
+    /// A cache delivers as fast as it can.
+    Cache,
+    /// The vector units are near their peak.
+    Vector,
+    /// The arithmetic is slow enough for scalar code.
+    Scalar,
+    /// The arithmetic is faster than scalar code, and far below the peak of the vector units.
+    Underused,
+    /// Waits for files: read, written, or mapped and not yet in memory.
+    Disk,
+    /// Waits for a peer behind a socket.
+    Network,
+    /// Waits for another process behind a pipe or a Unix socket.
+    Pipe,
+    /// Waits for a child process to end.
+    ChildProcess,
+    /// Threads queue for a lock while a CPU idles.
+    Lock,
+    /// Threads wait at the end of a region for those whose part was larger.
+    Imbalance,
+    /// A thread that does the work waits for its input.
+    StarvedQueue,
+    /// Waits until some time has passed.
+    Timer,
+    /// Looks again and again, and sleeps in between.
+    PollLoop,
+    /// Waits on the CPU.
+    Spin,
+    /// Waits for the scheduler after what it waited for has come.
+    Wakeup,
+    /// Could run, and threads of the program that serve nobody had the CPUs.
+    Oversubscribed,
+    /// Could run, and the control group had used up its CPU time.
+    Throttled,
+    /// Could run, and other programs had the CPUs.
+    Interference,
+    /// The author says so.
+    Asserted,
+}
+
+impl Subkind {
+    /// Every sub-kind.
+    pub const ALL: [Self; 20] = [
+        Self::Bandwidth,
+        Self::Cache,
+        Self::Vector,
+        Self::Scalar,
+        Self::Underused,
+        Self::Disk,
+        Self::Network,
+        Self::Pipe,
+        Self::ChildProcess,
+        Self::Lock,
+        Self::Imbalance,
+        Self::StarvedQueue,
+        Self::Timer,
+        Self::PollLoop,
+        Self::Spin,
+        Self::Wakeup,
+        Self::Oversubscribed,
+        Self::Throttled,
+        Self::Interference,
+        Self::Asserted,
+    ];
+
+    /// The name in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bandwidth => "bandwidth",
+            Self::Cache => "cache",
+            Self::Vector => "vector",
+            Self::Scalar => "scalar",
+            Self::Underused => "underused",
+            Self::Disk => "disk",
+            Self::Network => "network",
+            Self::Pipe => "pipe",
+            Self::ChildProcess => "child process",
+            Self::Lock => "lock",
+            Self::Imbalance => "imbalance",
+            Self::StarvedQueue => "starved queue",
+            Self::Timer => "timer",
+            Self::PollLoop => "poll loop",
+            Self::Spin => "spin",
+            Self::Wakeup => "wake-up",
+            Self::Oversubscribed => "oversubscribed",
+            Self::Throttled => "throttled",
+            Self::Interference => "interference",
+            Self::Asserted => "asserted",
+        }
+    }
+}
