@@ -87,17 +87,20 @@ impl FileMap {
                 error => return Err(error),
             }
         }
-        self.touch(at, bytes);
         Ok(())
     }
 
-    /// Has the pages ready, so that the hot path does not fault them in. A kernel that cannot (before 5.14) lets them
+    /// Has the pages of this range, which has space, ready, so that the hot path does not fault them in. A kernel that cannot (before 5.14) lets them
     /// be faulted in, which is slower and otherwise the same.
-    fn touch(&self, at: usize, bytes: usize) {
+    pub(crate) fn touch(&self, at: usize, bytes: usize) {
         const MADV_POPULATE_WRITE: i32 = 23;
-        if !self.base.is_null() {
+        const PAGE: usize = 4096;
+        // A page that is begun is touched as it is used.
+        let from = at.next_multiple_of(PAGE);
+        let bytes = (at + bytes).saturating_sub(from);
+        if !self.base.is_null() && 0 < bytes && at + bytes <= self.reserved {
             // SAFETY: the range lies within the reserved mapping and behind it the file has space.
-            unsafe { libc::madvise(self.base.add(at).cast(), bytes, MADV_POPULATE_WRITE) };
+            unsafe { libc::madvise(self.base.add(from).cast(), bytes, MADV_POPULATE_WRITE) };
         }
     }
 

@@ -36,12 +36,21 @@ pub(crate) fn name() -> [u8; 16] {
     name
 }
 
-/// CPUs that the process may use; 0 where the kernel does not tell.
+/// CPUs that the process may use; 0 where the kernel does not tell. The larger of what the calling thread and the main thread
+/// may use: one of them may be bound to a CPU of its own.
 pub(crate) fn cpus() -> u32 {
+    cpus_of(0).max(cpus_of(pid()))
+}
+
+/// CPUs that a thread may use; 0 is the calling one.
+fn cpus_of(tid: u32) -> u32 {
     // SAFETY: all zeros is a valid `cpu_set_t`.
     let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
     // SAFETY: `set` is a valid place of the size given.
-    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } != 0 {
+    if unsafe {
+        libc::sched_getaffinity(tid.cast_signed(), size_of::<libc::cpu_set_t>(), &raw mut set)
+    } != 0
+    {
         return 0;
     }
     // SAFETY: `set` was filled by the call above.

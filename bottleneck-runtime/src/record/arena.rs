@@ -78,7 +78,7 @@ impl Arena {
 
     /// Space for a chunk with `payload` bytes of zeros, or `None` when there is none; then that is noted in the header.
     pub(crate) fn chunk(&self, payload: usize) -> Option<NewChunk> {
-        self.take(payload).unwrap_or_else(|errno| {
+        self.take(payload, true).unwrap_or_else(|errno| {
             self.header().full.store(1 | u64::from(errno.cast_unsigned()) << 32, Ordering::Relaxed);
             // Asking again at every call would cost the program a system call each.
             self.close();
@@ -88,20 +88,26 @@ impl Arena {
 
     /// The same for what paths can do without: where there is no space for it, there may be some for them.
     pub(crate) fn spare_chunk(&self, payload: usize) -> Option<NewChunk> {
-        self.take(payload).ok().flatten()
+        self.take(payload, false).ok().flatten()
     }
 
-    /// `None` once no more space is handed out; the error number where there is too little.
-    fn take(&self, payload: usize) -> Result<Option<NewChunk>, i32> {
+    /// `None` once no more space is handed out; the error number where there is too little. A chunk that is not `hot` is left
+    /// to be faulted in page by page.
+    fn take(&self, payload: usize, hot: bool) -> Result<Option<NewChunk>, i32> {
         if self.closed.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let bytes = (CHUNK_HEAD_BYTES + payload).next_multiple_of(GRANULE);
         let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken_before = growth.taken;
         while growth.used + bytes > growth.taken {
             self.grow(&mut growth)?;
         }
         let at = growth.used;
+        if taken_before < growth.taken {
+            let first = if hot { taken_before } else { taken_before.max(at + bytes) };
+            self.map.touch(first, growth.taken - first);
+        }
         // SAFETY: `at + bytes` is below `taken`, so there is space behind it, and below the reserved length.
         let head = unsafe { NonNull::new_unchecked(self.base().add(at)) };
         // SAFETY: 64-aligned because every chunk is; atomics are valid for any bytes.

@@ -25,6 +25,7 @@ const SHARE_OF_ACCOUNTS: u64 = 1000;
 /// How often it is looked at what was taken from the process, and the share of CPU time that the looks may need: the file
 /// with the steal time is long on a machine of many CPUs.
 const CONDITIONS_NS: u64 = 1_000_000_000;
+const FIRST_CONDITIONS_NS: u64 = 50_000_000;
 const SHARE_OF_CONDITIONS: u64 = 2000;
 /// Anchors in the table. Each comes 1/64 of the run so far after the one before, so they suffice for any run.
 const ANCHORS: usize = 1024;
@@ -83,7 +84,7 @@ impl Rounds {
             snapshot_due_ns: now_ns,
             accounts_due_ns: now_ns + FIRST_PERIOD_NS,
             accounts_period_ns: FIRST_PERIOD_NS,
-            conditions_due_ns: now_ns + CONDITIONS_NS,
+            conditions_due_ns: now_ns + FIRST_CONDITIONS_NS,
             seen_cpu_ns: 0,
             snapshots_cpu_ns: 0,
         };
@@ -119,11 +120,11 @@ impl Rounds {
             self.snapshot_due_ns = u64::MAX;
             return;
         };
-        sampler.take(wake_up);
+        let is_typical = sampler.take(wake_up);
         let least_ns = sampler.least_period_ns();
         let cost_ns = self.cost_ns();
         self.snapshots_cpu_ns += cost_ns;
-        self.governor.note_snapshot(cost_ns);
+        self.governor.note_snapshot(cost_ns, is_typical);
         let period_ns = self.governor.period_ns(wake_up.now_ns, least_ns);
         self.snapshot_due_ns = wake_up.now_ns + self.governor.scattered(period_ns);
         if let Some(sampler) = &self.sampler {
@@ -159,7 +160,7 @@ impl Rounds {
 /// Records empty spans on a tree of its own, which is not a part of the program.
 fn measure_span_cost(session: &'static Session) {
     use crate::site::{Site, SiteOptions};
-    const CALLS: u64 = 1024;
+    const CALLS: u64 = 256;
     static EMPTY: Site =
         Site::new("empty", module_path!(), "", file!(), line!(), 1, SiteOptions::DEFAULT);
     let Some(recorder) = thread::attach_own() else {

@@ -32,7 +32,6 @@ impl Watch {
             group: group.map(|(time, group)| (group, time)),
         };
         record.cpus.store(thread::cpus_of_machine(), Relaxed);
-        watch.look();
         chunk.publish(ChunkKind::Conditions, 0);
         Some(watch)
     }

@@ -6,6 +6,8 @@ const BUDGET: f64 = 0.0045;
 const MOST_SHARE: f64 = 0.004;
 /// What is left to them however much the rest takes.
 const LEAST_SHARE: f64 = 0.001;
+/// However dear they are, they come at least so often.
+const MOST_NS: u64 = 2_000_000_000;
 /// The rest is averaged over about so long.
 const WINDOW_NS: u64 = 8_000_000_000;
 /// A shorter life than this is taken for so long, or the cost of the start would leave a short program without snapshots.
@@ -13,7 +15,7 @@ const LEAST_WINDOW_NS: u64 = 1_000_000_000;
 
 /// What a snapshot is taken to cost before one was taken.
 const FIRST_COST_NS: f64 = 20_000.0;
-/// One that costs so many times the average opened files, or met new tasks: what is above that is no cost of the next one.
+/// What is above so many times the average, once, is no cost of the next one.
 const OUTLIER: f64 = 3.0;
 
 /// Keeps account of what the background thread costs.
@@ -21,6 +23,8 @@ const OUTLIER: f64 = 3.0;
 pub(super) struct Governor {
     /// What a snapshot costs on average, wake-up included, in ns.
     cost_ns: f64,
+    /// What the last one cost.
+    last_ns: f64,
     /// CPU time of everything else in the window, in ns, and when the window began.
     rest_ns: f64,
     since_ns: u64,
@@ -29,13 +33,27 @@ pub(super) struct Governor {
 
 impl Governor {
     pub(super) fn new(now_ns: u64) -> Self {
-        Self { cost_ns: FIRST_COST_NS, rest_ns: 0.0, since_ns: now_ns, random: now_ns | 1 }
+        Self {
+            cost_ns: FIRST_COST_NS,
+            last_ns: 0.0,
+            rest_ns: 0.0,
+            since_ns: now_ns,
+            random: now_ns | 1,
+        }
     }
 
-    /// A snapshot took so much CPU time.
-    pub(super) fn note_snapshot(&mut self, cpu_ns: u64) {
+    /// A snapshot took so much CPU time. One that met tasks for the first time says little about the next one.
+    pub(super) fn note_snapshot(&mut self, cpu_ns: u64, is_typical: bool) {
         let all_ns = cpu_ns as f64;
-        let cpu_ns = all_ns.min(OUTLIER * self.cost_ns);
+        if is_typical {
+            let twice_ns = all_ns.min(core::mem::replace(&mut self.last_ns, all_ns));
+            if 2.0 * self.cost_ns < twice_ns {
+                // Two in a row are no outliers: there are more tasks now.
+                self.cost_ns = twice_ns;
+            }
+        }
+        let most_ns = if is_typical { OUTLIER * self.cost_ns } else { self.cost_ns };
+        let cpu_ns = all_ns.min(most_ns);
         self.cost_ns += (cpu_ns - self.cost_ns) / 8.0;
         self.rest_ns += all_ns - cpu_ns;
     }
@@ -60,7 +78,7 @@ impl Governor {
         }
         let rest = self.rest_ns / lived_ns.max(LEAST_WINDOW_NS) as f64;
         let share = (BUDGET - rest).clamp(LEAST_SHARE, MOST_SHARE);
-        ((self.cost_ns / share) as u64).max(least_ns)
+        ((self.cost_ns / share) as u64).min(MOST_NS).max(least_ns)
     }
 
     /// The period, up to a quarter longer or shorter: a program that does something at even times must not be met at the
@@ -84,7 +102,7 @@ mod tests {
     fn cheap_snapshots_come_as_often_as_wanted() {
         let mut governor = Governor::new(0);
         for _ in 0..20 {
-            governor.note_snapshot(4_000);
+            governor.note_snapshot(4_000, true);
         }
         assert_eq!(governor.period_ns(MS, 2 * MS), 2 * MS);
     }
@@ -93,7 +111,7 @@ mod tests {
     fn dear_snapshots_come_rarely_and_the_rest_counts_too() {
         let mut governor = Governor::new(0);
         for _ in 0..100 {
-            governor.note_snapshot(40_000);
+            governor.note_snapshot(40_000, true);
         }
         let alone = governor.period_ns(1000 * MS, 2 * MS);
         assert!((9_900_000..=10_100_000).contains(&alone), "{alone}");
@@ -109,19 +127,33 @@ mod tests {
     fn an_outlier_costs_once() {
         let mut governor = Governor::new(0);
         for _ in 0..100 {
-            governor.note_snapshot(8_000);
+            governor.note_snapshot(8_000, true);
         }
-        governor.note_snapshot(1_008_000);
+        governor.note_snapshot(1_008_000, true);
         // Three times the average counts to it; the rest of the outlier is spread over the window.
         let period = governor.period_ns(1000 * MS, MS);
         assert!((5 * MS / 2..3 * MS).contains(&period), "{period}");
     }
 
     #[test]
+    fn a_program_that_has_many_threads_now_is_met_at_once() {
+        let mut governor = Governor::new(0);
+        let mut with = |is_typical| {
+            governor.note_snapshot(1_000_000, is_typical);
+            governor.note_snapshot(1_000_000, is_typical);
+            governor.period_ns(1000 * MS, MS)
+        };
+        let meeting = with(false);
+        assert!(meeting < 20 * MS, "{meeting}");
+        let known = with(true);
+        assert!((200 * MS..1000 * MS).contains(&known), "{known}");
+    }
+
+    #[test]
     fn what_was_long_ago_is_forgotten() {
         let mut governor = Governor::new(0);
         for _ in 0..100 {
-            governor.note_snapshot(4_000);
+            governor.note_snapshot(4_000, true);
         }
         governor.note_rest(100 * MS);
         let mut now = 0;

@@ -18,6 +18,8 @@ use crate::os::{self, task};
 const FIRST_PERIOD_NS: u64 = 2_000_000;
 /// The list of tasks is at most so old, also where their number has not changed.
 const LIST_NS: u64 = 1_000_000_000;
+/// While tasks come and go, lists need no more than this share of CPU time.
+const SHARE_OF_LISTS: u64 = 500;
 /// Their number is at most so old.
 const COUNT_NS: u64 = 20_000_000;
 /// Of more tasks than this, those are left out that wait without a span for others.
@@ -40,6 +42,8 @@ pub(super) struct Sampler {
     listed_threads: u64,
     /// The list does not fit what was seen.
     is_outdated: bool,
+    /// The next list comes then at the earliest.
+    may_list_ns: u64,
     /// When the tasks were counted, and how many there were.
     counted_ns: u64,
     counter: task::Counter,
@@ -84,6 +88,7 @@ impl Sampler {
             listed_ns: 0,
             listed_threads: 0,
             is_outdated: true,
+            may_list_ns: 0,
             counted_ns: 0,
             counter: task::Counter::default(),
             tasks_then: 0,
@@ -107,21 +112,23 @@ impl Sampler {
         self.table.head().period_ns.store(period_ns, Relaxed);
     }
 
-    /// Takes a snapshot.
-    pub(super) fn take(&mut self, wake_up: WakeUp) {
+    /// Takes a snapshot. Returns whether it was one as most are: no task was met for the first time.
+    pub(super) fn take(&mut self, wake_up: WakeUp) -> bool {
         let now_ns = wake_up.now_ns;
         if now_ns <= self.last_ns {
-            return;
+            return false;
         }
         let threads = self.session.arena.header().threads.load(Relaxed);
         let is_old = self.listed_ns + LIST_NS <= now_ns;
-        if self.is_outdated
-            || threads != self.listed_threads
-            || is_old
-            || self.has_other_tasks(now_ns)
-        {
+        self.is_outdated |=
+            threads != self.listed_threads || is_old || self.has_other_tasks(now_ns);
+        let lists = self.is_outdated && self.may_list_ns <= now_ns;
+        if lists {
+            let before_ns = os::time::thread_cpu_ns();
             self.list_tasks(now_ns);
             self.listed_threads = threads;
+            let cost_ns = os::time::thread_cpu_ns().saturating_sub(before_ns);
+            self.may_list_ns = now_ns + SHARE_OF_LISTS * cost_ns;
         }
         let able = self.look_at_tasks(wake_up);
         let cpu_ns = os::time::process_cpu_ns();
@@ -136,6 +143,7 @@ impl Sampler {
         self.last_ns = now_ns;
         self.last_cpu_ns = cpu_ns;
         self.last_able = able;
+        !lists && !self.witness.has_met()
     }
 
     /// Whether the number of tasks has changed.
@@ -192,7 +200,7 @@ impl Sampler {
     fn stalled_us(&self, wake_up: WakeUp, cpu_ns: u64, able: u32) -> u32 {
         let late_ns = wake_up.now_ns.saturating_sub(wake_up.asked_ns);
         let period_ns = wake_up.asked_ns.saturating_sub(self.last_ns);
-        if self.last_ns == 0 || late_ns <= LATE_NS || late_ns <= 2 * period_ns {
+        if self.last_ns == 0 || late_ns <= LATE_NS {
             return 0;
         }
         let cpus = self.session.arena.header().cpus.load(Relaxed).max(1);

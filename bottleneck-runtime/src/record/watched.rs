@@ -37,6 +37,8 @@ pub(super) struct Watched {
     /// The one that it has by the newest list.
     pub(super) next_recorder: Option<&'static Recorder>,
     has_record: bool,
+    /// What it waits for was asked before.
+    is_met: bool,
     file: Option<WaitFile>,
     named_ns: u64,
     renames: usize,
@@ -94,6 +96,7 @@ impl Watched {
             recorder: None,
             next_recorder: None,
             has_record: false,
+            is_met: false,
             file: None,
             named_ns: 0,
             renames: 0,
@@ -169,6 +172,8 @@ pub(super) struct Witness {
     most_files: usize,
     /// Looks at tasks that wait since long, left for this snapshot.
     looks_left: u32,
+    /// In this snapshot a task was looked at for the first time.
+    has_met: bool,
     /// What was said of it in the file: that waits can be looked at, and that they cannot.
     has_said: [bool; 2],
 }
@@ -176,8 +181,14 @@ pub(super) struct Witness {
 impl Witness {
     pub(super) fn new(session: &'static Session) -> Self {
         let most_files = (os::thread::most_files() / SHARE_OF_FILES).min(MOST_FILES);
-        let mut witness =
-            Self { session, files: 0, most_files, looks_left: 0, has_said: [false; 2] };
+        let mut witness = Self {
+            session,
+            files: 0,
+            most_files,
+            looks_left: 0,
+            has_met: false,
+            has_said: [false; 2],
+        };
         // Asked of this thread: what one may look at, one may of all.
         witness.say(task::waiting(os::thread::tid()).map(|_| ()));
         witness
@@ -186,6 +197,12 @@ impl Witness {
     /// A snapshot begins. Where every CPU is used, a task that waits may have been woken, and have none.
     pub(super) fn begin(&mut self, are_cpus_used: bool) {
         self.looks_left = if are_cpus_used { u32::MAX } else { STALE_AT_A_TIME };
+        self.has_met = false;
+    }
+
+    /// Whether in this snapshot a task was looked at for the first time.
+    pub(super) fn has_met(&self) -> bool {
+        self.has_met
     }
 
     /// Whether what a task waits for is to be looked up again.
@@ -288,6 +305,7 @@ impl Witness {
 
     /// What the kernel says that a task waits for.
     fn waiting(&mut self, watched: &mut Watched) -> Result<Waiting, Errno> {
+        self.has_met |= !core::mem::replace(&mut watched.is_met, true);
         if let Some(file) = &watched.file {
             match file.read() {
                 Err(Errno(libc::EBADF)) => self.forget(watched),
