@@ -173,8 +173,10 @@ impl Recorder {
             }
             self.account(&mut drain, None);
             if drain.tid != 0 {
+                // In this order: whatever comes between the two reads, the CPU time is not more than the time.
+                let cpu_ns = os::time::cpu_ns_of(drain.tid);
                 self.tree.seen_ns.store(os::time::monotonic_ns(), Relaxed);
-                self.tree.seen_cpu_ns.store(os::time::cpu_ns_of(drain.tid), Relaxed);
+                self.tree.seen_cpu_ns.store(cpu_ns, Relaxed);
                 drain.seen_head = drain.looked.until;
             }
         }

@@ -19,6 +19,8 @@ pub(super) struct Actor {
     pub(super) ready: f64,
     /// What it does there is to wait.
     pub(super) spins: bool,
+    /// The kernel said whether it has a CPU.
+    is_certain: bool,
 }
 
 /// A thread with a span that waits.
@@ -93,7 +95,14 @@ impl Scene {
                         || (serves_requests && !has_requests(roles, doing.task));
                     if counts {
                         let spins = roles.spins(span);
-                        res.actors.push(Actor { span, on_cpu: part, ready: 1.0 - part, spins });
+                        let is_certain = doing.state != State::Runnable;
+                        res.actors.push(Actor {
+                            span,
+                            on_cpu: part,
+                            ready: 1.0 - part,
+                            spins,
+                            is_certain,
+                        });
                     } else {
                         res.outside += part;
                     }
@@ -104,7 +113,31 @@ impl Scene {
                 _ => {}
             }
         }
+        res.let_one_hold_the_lock(roles);
         res
+    }
+
+    /// Of the threads that could run in a call in which others queue for a lock, one holds it; the rest has been woken or is
+    /// about to queue. Where the kernel says who has a CPU, it needs no such guess.
+    fn let_one_hold_the_lock(&mut self, roles: &Roles<'_>) {
+        let site = |span: SpanIdx| roles.profile.spans[span].site;
+        for at in 0..self.waiters.len() {
+            let waiter = self.waiters[at];
+            if waiter.cause != Cause::Lock || !waiter.at_shared {
+                continue;
+            }
+            let is_there =
+                |actor: &Actor| !actor.is_certain && site(actor.span) == site(waiter.span);
+            let working: f64 =
+                self.actors.iter().filter(|it| is_there(it)).map(|it| it.on_cpu).sum();
+            if working <= 1.0 {
+                continue;
+            }
+            for actor in self.actors.iter_mut().filter(|it| is_there(it)) {
+                (actor.on_cpu, actor.ready) = (actor.on_cpu / working, 0.0);
+            }
+            self.idle_cpus += working - 1.0;
+        }
     }
 
     fn add_waiter(&mut self, roles: &Roles<'_>, doing: &Doing) {

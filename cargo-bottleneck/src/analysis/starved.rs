@@ -83,10 +83,9 @@ fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
         };
         // Who could run does not wait, whoever has its CPU.
         let runs = |state: State| state != State::Blocked;
-        let running: Vec<usize> = of_threads()
-            .filter(|(_, doing)| doing.span.is_some() && runs(doing.state))
-            .map(|(thread, _)| thread)
-            .collect();
+        // Between two spans too: a producer hands over outside of what it makes.
+        let running: Vec<usize> =
+            of_threads().filter(|(_, doing)| runs(doing.state)).map(|(thread, _)| thread).collect();
         for &thread in &running {
             careers[thread].ran += weight;
             careers[thread].turns += u32::from(careers[thread].is_waiting);
