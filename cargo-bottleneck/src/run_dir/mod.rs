@@ -291,10 +291,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    write_with_holes(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        cannot_write(path, &error)
-    })
+    write_with_holes(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(
+        |error| {
+            let _ = fs::remove_file(&temporary);
+            cannot_write(path, &error)
+        },
+    )
 }
 
 /// Writes a file. Pages of zeros take no space: the tables of a recording are mostly empty.
