@@ -4,7 +4,7 @@
 //! span::enter ──▶ Recorder (one per thread) ──▶ Node in the mapped file
 //!                    │ cold: new path, switched out, first span        ▲
 //!                    └──▶ Session (one per process): Arena of chunks ──┘
-//!                            ▲ background thread: drains rings, writes anchors
+//!                            ▲ background thread: takes snapshots, drains rings, writes anchors
 //! ```
 //!
 //! Recording never breaks the program: nothing here panics or returns an error to it; what is lost is counted.

@@ -291,10 +291,26 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        cannot_write(path, &error)
-    })
+    write_with_holes(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(
+        |error| {
+            let _ = fs::remove_file(&temporary);
+            cannot_write(path, &error)
+        },
+    )
+}
+
+/// Writes a file. Pages of zeros take no space: the tables of a recording are mostly empty.
+fn write_with_holes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    const PAGE: usize = 4096;
+    let file = File::create(path)?;
+    file.set_len(bytes.len() as u64)?;
+    for (at, page) in bytes.chunks(PAGE).enumerate() {
+        if page.iter().any(|&byte| byte != 0) {
+            file.write_all_at(page, (at * PAGE) as u64)?;
+        }
+    }
+    Ok(())
 }
 
 fn try_recording_at(directory: &Path) -> io::Result<()> {
