@@ -101,17 +101,19 @@ fn multiplying_in_the_cache_is_compute() {
 #[test]
 fn a_transformer_decodes_from_memory_and_computes_its_prompt() {
     let _alone = alone();
-    let run = run_example("tiny_llm", &["--tokens", "12"]);
-    assert!(run.ran.stdout.contains("tokens/s"), "{}", run.ran.stdout);
-    let phases = run.summary["phases"].as_array().unwrap();
-    for (key, kind) in [("prefill", "compute"), ("decode", "memory")] {
-        let phase = phases.iter().find(|phase| phase["key"] == key).unwrap();
-        assert_judged(&run.summary, &phase["verdict"], &phase["kinds"], kind);
-        assert!(number(&phase["total_ns"]) > 0);
-        let is_told = |line: &str| line.trim_start().starts_with(key) && line.contains(kind);
-        assert!(run.ran.stderr.lines().any(is_told), "{}", run.ran.stderr);
+    for threads in ["1", "2"] {
+        let run = run_example("tiny_llm", &["--tokens", "12", "--threads", threads]);
+        assert!(run.ran.stdout.contains("tokens/s"), "{}", run.ran.stdout);
+        let phases = run.summary["phases"].as_array().unwrap();
+        for (key, kind) in [("prefill", "compute"), ("decode", "memory")] {
+            let phase = phases.iter().find(|phase| phase["key"] == key).unwrap();
+            assert_judged(&run.summary, &phase["verdict"], &phase["kinds"], kind);
+            assert!(number(&phase["total_ns"]) > 0);
+            let is_told = |line: &str| line.trim_start().starts_with(key) && line.contains(kind);
+            assert!(run.ran.stderr.lines().any(is_told), "{}", run.ran.stderr);
+        }
+        assert_same_elsewhere(&run);
     }
-    assert_same_elsewhere(&run);
 }
 
 /// `cargo bottleneck run FLAGS --exec -- probe ARGS`, with its files in a folder of its own.
