@@ -70,6 +70,8 @@ pub struct Ledger {
     pub in_flight_ns: u64,
     /// The rest of the run.
     pub idle_ns: u64,
+    /// The part of the run in which nothing was in flight and no thread could run, 0 to 1; 0 where it was not seen.
+    pub quiet: f64,
     /// How they came about.
     pub basis: Basis,
     /// Moments in flight that sampled shares rest on; 0 where everything is exact.
@@ -99,6 +101,8 @@ impl Ledger {
             rows: Vec::new(),
             in_flight_ns: 0,
             idle_ns: 0,
+            quiet: moments.weight_quiet
+                / (moments.weight_in_flight + moments.weight_idle).max(f64::MIN_POSITIVE),
             basis: Basis::Exact,
             n: 0,
             interval: 0.0,
@@ -305,6 +309,8 @@ struct Moments {
     batches: Vec<ByKind>,
     weight_in_flight: f64,
     weight_idle: f64,
+    /// The part of `weight_idle` in which no thread could run.
+    weight_quiet: f64,
     n_in_flight: u64,
     n_off_cpu: u64,
     decided_by: BTreeMap<&'static str, u64>,
@@ -324,6 +330,9 @@ impl Moments {
             let batch = &mut res.batches[position * BATCHES / count.max(1)];
             if shares.is_empty() {
                 res.weight_idle += moment.weight_ns as f64;
+                if doings.iter().all(|it| it.state == State::Blocked) {
+                    res.weight_quiet += moment.weight_ns as f64;
+                }
             } else {
                 res.n_in_flight += 1;
                 res.weight_in_flight += own;

@@ -45,7 +45,7 @@ fn phase(facts: &Facts<'_>, key: &str) -> Phase {
         key: key.to_owned(),
         total_ns: kinds.total(),
         share: ratio(kinds.total(), facts.ledger.in_flight_ns),
-        verdict: judge(facts, &scope, 0.0, &format!("time in `{key}`")),
+        verdict: judge(facts, &scope, false, &format!("time in `{key}`")),
         kinds: kinds.shares(),
     }
 }

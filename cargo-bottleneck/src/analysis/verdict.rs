@@ -12,14 +12,15 @@ use super::blame::Part;
 use super::cause::Cause;
 use super::finding::{Facts, Finding, find};
 use super::kinds::{ByKind, ratio};
-use super::ledger::{Basis, Row, kinds_of};
+use super::ledger::{Basis, Ledger, Row, kinds_of};
 use super::subkind::Subkind;
 use super::wording;
 
 /// Kinds within so many points of each other are about as large.
 const MIXED: f64 = 0.05;
-/// A server that waits for requests for this part of the run is not limited.
-const MOSTLY_IDLE: f64 = 0.9;
+/// A server that waits for requests for this part of the run is not limited. One that is busy outside of requests, with
+/// loading its weights for example, does not wait.
+const MOSTLY_QUIET: f64 = 0.9;
 /// Intervals wider than this make a verdict no stronger than moderate, and kinds are not called mixed for it.
 const WIDEST_MARGIN: f64 = 0.15;
 /// Fewer moments than this make a weak verdict.
@@ -34,8 +35,8 @@ pub struct Situation {
     pub has_requests: bool,
     /// There is time in flight.
     pub has_time: bool,
-    /// Part of the run in which nothing was asked of the program.
-    pub idle: f64,
+    /// Part of the run in which nothing was asked of the program, and it did nothing.
+    pub quiet: f64,
     /// Kinds within so much of each other cannot be told apart: the interval of sampled shares, at least five points.
     pub margin: f64,
     /// Share of the largest kind that says something.
@@ -79,7 +80,7 @@ pub static RULES: &[Rule] = &[
     Rule { when: |s| !s.has_spans, says: Decision::Unrecorded },
     Rule { when: |s| !s.has_time && s.has_requests, says: Decision::Idle },
     Rule { when: |s| !s.has_time, says: Decision::Untimed },
-    Rule { when: |s| s.has_requests && s.idle >= MOSTLY_IDLE, says: Decision::Unlimited },
+    Rule { when: |s| s.has_requests && s.quiet >= MOSTLY_QUIET, says: Decision::Unlimited },
     Rule { when: |s| s.other > s.first - MIXED, says: Decision::Unexplained },
     Rule { when: |s| s.first - s.second < s.margin, says: Decision::Mixed },
     Rule { when: |s| s.second + s.other > s.first, says: Decision::Leads },
@@ -137,9 +138,9 @@ pub(super) fn interference(scope: &[Row]) -> Option<String> {
     })
 }
 
-/// Judges the time in `scope`, of which a part `idle` beside it is no part; `of` says what its shares are shares of. Time that
+/// Judges the time in `scope`, that of the program or a part of it; `of` says what its shares are shares of. Time that
 /// other programs took is in the kinds of a report, but not in its verdict: nothing in this program would win it back.
-pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Verdict {
+pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], of_program: bool, of: &str) -> Verdict {
     let mut kinds = kinds_of(scope.iter());
     let taken_ns = taken_ns(scope);
     let left =
@@ -154,7 +155,7 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Ve
         has_requests: facts.has_requests,
         has_spans: !facts.profile.spans.is_empty(),
         has_time: kinds.total() > 0,
-        idle,
+        quiet: if of_program { facts.ledger.quiet } else { 0.0 },
         margin: facts.ledger.interval.clamp(MIXED, WIDEST_MARGIN),
         first: kinds.share(first),
         second: kinds.share(second),
@@ -180,7 +181,7 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Ve
         decision @ (Decision::Unrecorded
         | Decision::Idle
         | Decision::Unlimited
-        | Decision::Untimed) => verdict.say_nothing_was_limited(decision, idle),
+        | Decision::Untimed) => verdict.say_nothing_was_limited(decision, facts.ledger),
         Decision::Unexplained => {
             verdict.share = situation.other.max(situation.first);
             if let Some(unexplained) = top_of(Kind::Other) {
@@ -231,7 +232,7 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], idle: f64, of: &str) -> Ve
 
 impl Verdict {
     /// Where there is hardly any time to judge.
-    fn say_nothing_was_limited(&mut self, decision: Decision, idle: f64) {
+    fn say_nothing_was_limited(&mut self, decision: Decision, ledger: &Ledger) {
         let (headline, next) = match decision {
             Decision::Idle => {
                 ("NO BOTTLENECK: no request was in flight", "send requests while recording")
@@ -251,6 +252,7 @@ impl Verdict {
         headline.clone_into(&mut self.headline);
         next.clone_into(&mut self.next);
         if decision == Decision::Unlimited {
+            let idle = ratio(ledger.idle_ns, ledger.idle_ns + ledger.in_flight_ns);
             self.headline = format!(
                 "NOT LIMITED at this load: no request was in flight {} of the time",
                 percent(idle)
@@ -358,7 +360,7 @@ mod tests {
             has_spans: true,
             has_requests: false,
             has_time: true,
-            idle: 0.5,
+            quiet: 0.5,
             margin: MIXED,
             first,
             second,
@@ -373,7 +375,7 @@ mod tests {
             has_spans: false,
             has_requests: true,
             has_time: false,
-            idle: 1.0,
+            quiet: 1.0,
             margin: MIXED,
             first: 0.0,
             second: 0.0,

@@ -125,6 +125,18 @@ fn a_server_that_is_hardly_ever_asked_is_not_limited() {
 }
 
 #[test]
+fn a_program_that_is_busy_outside_of_its_requests_is_not_idle() {
+    // It loads for most of the run, which is in no share; the one request computes.
+    let builder = draw(vec![Lane::new(
+        "main",
+        &("l".repeat(28) + "cc"),
+        &[('l', runs(&["load"])), ('c', runs(&["ask", "computes"]))],
+    )]);
+    let (_, analysis) = judge(&builder);
+    assert_eq!(analysis.verdict.kind, VerdictKind::Compute, "{}", analysis.verdict.headline);
+}
+
+#[test]
 fn a_time_in_which_nothing_of_the_process_ran_is_the_machines() {
     let builder = draw(vec![
         Lane::new("a", "cccccccccc", &[('c', runs(&["computes"]))]),
