@@ -45,6 +45,8 @@ pub(super) fn start(session: &'static Session) {
 }
 
 fn run(session: &'static Session) {
+    // Else snapshots would be taken when a thread of the program waits, and find it waiting.
+    os::thread::ask_for_short_turns();
     let mut rounds = Rounds::new(session);
     loop {
         rounds.next();

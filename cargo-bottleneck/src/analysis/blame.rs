@@ -1,4 +1,4 @@
-//! What limits progress at one moment: [`RULES`], the first row that holds decides.
+//! What limits progress at one moment: `RULES`, the first row that holds decides.
 //!
 //! The question at each moment is what would have to change for the program to go on faster. If threads work, it is what
 //! limits *them*, in equal parts; who waits for them adds nothing. Scheduling is to blame where work is there and a CPU

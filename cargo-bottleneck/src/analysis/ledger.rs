@@ -431,7 +431,8 @@ impl Moments {
     }
 
     /// Half width of the 95 % interval of a kind's share: batches of neighboring moments are nearly independent, moments
-    /// are not.
+    /// are not. From the differences of neighbors (von Neumann), so that a program which first does one thing and then
+    /// another is not taken for a noisy one.
     fn interval(&self, kind: Kind) -> f64 {
         let batches: Vec<&ByKind> = self.batches.iter().filter(|it| it.total() > 0).collect();
         let whole: u64 = batches.iter().map(|it| it.total()).sum();
@@ -441,8 +442,9 @@ impl Moments {
         let share = batches.iter().map(|it| it.ns(kind)).sum::<u64>() as f64 / whole as f64;
         let n = batches.len() as f64;
         let mean = whole as f64 / n;
-        let squares: f64 =
-            batches.iter().map(|it| (it.ns(kind) as f64 - share * it.total() as f64).powi(2)).sum();
+        let residuals: Vec<f64> =
+            batches.iter().map(|it| it.ns(kind) as f64 - share * it.total() as f64).collect();
+        let squares: f64 = residuals.windows(2).map(|pair| (pair[1] - pair[0]).powi(2) / 2.0).sum();
         (1.96 * (squares / (n * (n - 1.0))).sqrt() / mean).min(1.0)
     }
 }
