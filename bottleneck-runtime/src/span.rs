@@ -37,6 +37,11 @@ impl SpanGuard {
         Self { node }
     }
 
+    /// Whether nothing is recorded through it.
+    pub(crate) fn is_inert(&self) -> bool {
+        self.node.is_null()
+    }
+
     /// The node and the first tick of an open span; the caller closes it in the guard's place.
     #[inline(always)]
     pub(crate) fn into_parts(self) -> Option<(&'static Node, u64)> {

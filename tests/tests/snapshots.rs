@@ -77,23 +77,23 @@ fn every_task_is_seen_at_what_it_does() {
                 && !it.is_timed
                 && it.argument != 0
         });
-        mostly(&seen, "sleeper", |it| blocked(Call::Sleep)(it) && it.is_timed && in_span(it));
+        mostly(&seen, "sleeper", |it| blocked(Call::Sleeping)(it) && it.is_timed && in_span(it));
         mostly(&seen, "receiver", |it| {
-            blocked(Call::Receive)(it)
-                && it.target == Target::Loopback
+            blocked(Call::Receiving)(it)
+                && it.target == Target::NearSocket
                 && !it.is_timed
                 && in_span(it)
         });
         mostly(&seen, "piped", |it| {
-            blocked(Call::Read)(it) && it.target == Target::Pipe && in_span(it)
+            blocked(Call::Reading)(it) && it.target == Target::PipeEnd && in_span(it)
         });
         mostly(&seen, "queued", |it| {
             blocked(Call::Futex)(it) && it.value != CONTENDED_MUTEX && !it.is_timed && in_span(it)
         });
         mostly(&seen, "bare-accept", |it| {
-            blocked(Call::Accept)(it) && it.target == Target::Listener && it.node == 0
+            blocked(Call::Accepting)(it) && it.target == Target::Listener && it.node == 0
         });
-        mostly(&seen, "main", |it| blocked(Call::Sleep)(it) && in_span(it));
+        mostly(&seen, "main", |it| blocked(Call::Sleeping)(it) && in_span(it));
         mostly(&seen, "busy", |it| it.state != State::Blocked && in_span(it));
         mostly(&seen, "bare-busy", |it| it.state != State::Blocked && it.node == 0);
         // Which of the states "can run" has depends on what the kernel tells.
@@ -159,7 +159,8 @@ fn samples_tell_a_loop_that_waits_from_one_that_computes() {
         (spinning, all)
     };
     let (spinning, all): (u64, u64) = samples("spin_wait");
-    assert!(5 <= all && 3 * all <= 4 * spinning, "{spinning} of {all}: {:?}", seen.samples);
+    // The loop looks at the clock too.
+    assert!(5 <= all && all <= 2 * spinning, "{spinning} of {all}: {:?}", seen.samples);
     let (spinning, computing): (u64, u64) = samples("arithmetic");
     assert!(5 <= computing && 10 * spinning <= computing, "{spinning} of {computing}");
     // A hundred a second of CPU time.
@@ -186,10 +187,10 @@ fn a_program_that_closes_every_descriptor_is_seen_on_and_keeps_its_own() {
         let late = || seen.moments.iter().filter(|moment| moment.at_ns > late);
         assert!(late().count() > 3, "{:?}", seen.counters);
         for name in ["idle", "bare"] {
-            let task = seen.tasks.iter().position(|task| task.name() == name).unwrap();
+            // A thread that was seen before its first span has two records.
             let doings: Vec<Entry> = late()
                 .flat_map(|moment| &moment.entries)
-                .filter(|entry| entry.task == task)
+                .filter(|entry| seen.tasks[entry.task].name() == name)
                 .copied()
                 .collect();
             let share = share(&doings, |it| (it.state, it.call) == (State::Blocked, Call::Futex));
@@ -282,12 +283,13 @@ fn a_limit_of_cpu_time_is_seen_and_its_stalls_are_no_time_of_tasks() {
     assert!(conditions.throttled_ns * 4 > life_ns, "{conditions:?} of {life_ns}");
     // It ran for a tenth of the time, and could have all the time. The rest was either taken from all of its threads, and from
     // the recorder's too, or from its thread alone, which then is one that lost its CPU.
-    let worker = seen.tasks.iter().position(|task| task.name().starts_with("worker")).unwrap();
     let (mut stalled_ns, mut preempted_ns) = (0, 0);
     for pair in seen.moments.windows(2) {
         let stalled = 1000 * u64::from(pair[1].stalled_us);
         stalled_ns += stalled;
-        let entry = pair[1].entries.iter().find(|entry| entry.task == worker);
+        // A thread that was seen before its first span has two records.
+        let is_worker = |entry: &&Entry| seen.tasks[entry.task].name().starts_with("worker");
+        let entry = pair[1].entries.iter().find(is_worker);
         if entry.is_some_and(|entry| matches!(entry.state, State::Preempted | State::Runnable)) {
             preempted_ns += (pair[1].at_ns - pair[0].at_ns).saturating_sub(stalled);
         }

@@ -96,7 +96,8 @@ impl State {
     }
 }
 
-/// The system call in which a task waits.
+/// The system call in which a task waits. No name is one of the standard library: the compiler would spell that one out in
+/// full in the errors of a program that uses this crate (`std::marker::Send`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Call {
@@ -107,35 +108,35 @@ pub enum Call {
     /// `futex`: locks, channels, parked threads, joins.
     Futex = 2,
     /// `nanosleep`, `clock_nanosleep`, `pause`.
-    Sleep = 3,
+    Sleeping = 3,
     /// `read` and its relatives.
-    Read = 4,
+    Reading = 4,
     /// `write` and its relatives.
-    Write = 5,
+    Writing = 5,
     /// `recvfrom` and its relatives.
-    Receive = 6,
+    Receiving = 6,
     /// `sendto` and its relatives.
-    Send = 7,
+    Sending = 7,
     /// `poll`, `select`, `epoll_wait`.
-    Poll = 8,
+    Polling = 8,
     /// `accept`.
-    Accept = 9,
+    Accepting = 9,
     /// `connect`.
-    Connect = 10,
+    Connecting = 10,
     /// `fsync` and its relatives.
-    Sync = 11,
+    Flushing = 11,
     /// `wait4`, `waitid`.
-    Child = 12,
+    Reaping = 12,
     /// `ioctl`.
     Ioctl = 13,
     /// `io_uring_enter`, `io_getevents`.
-    Ring = 14,
+    IoUring = 14,
     /// `open`, `stat` and other calls on names of files.
-    Path = 15,
+    Naming = 15,
     /// `mmap`, `munmap`, `madvise` and other calls on the address space.
-    Memory = 16,
+    Mapping = 16,
     /// `sched_yield`.
-    Yield = 17,
+    Yielding = 17,
     /// Another one; its number is the entry's value.
     Other = 18,
 }
@@ -146,21 +147,21 @@ impl Call {
         Self::Unknown,
         Self::Fault,
         Self::Futex,
-        Self::Sleep,
-        Self::Read,
-        Self::Write,
-        Self::Receive,
-        Self::Send,
-        Self::Poll,
-        Self::Accept,
-        Self::Connect,
-        Self::Sync,
-        Self::Child,
+        Self::Sleeping,
+        Self::Reading,
+        Self::Writing,
+        Self::Receiving,
+        Self::Sending,
+        Self::Polling,
+        Self::Accepting,
+        Self::Connecting,
+        Self::Flushing,
+        Self::Reaping,
         Self::Ioctl,
-        Self::Ring,
-        Self::Path,
-        Self::Memory,
-        Self::Yield,
+        Self::IoUring,
+        Self::Naming,
+        Self::Mapping,
+        Self::Yielding,
         Self::Other,
     ];
 
@@ -177,15 +178,15 @@ pub enum Target {
     /// No descriptor, or it is not known.
     Unknown = 0,
     /// A file or a block device.
-    File = 1,
+    PlainFile = 1,
     /// A socket whose peer is another machine, or not known.
-    Socket = 2,
+    DistantSocket = 2,
     /// A socket whose peer is on this machine.
-    Loopback = 3,
+    NearSocket = 3,
     /// A Unix socket.
     UnixSocket = 4,
     /// A pipe.
-    Pipe = 5,
+    PipeEnd = 5,
     /// A terminal or another character device.
     Character = 6,
     /// An `eventfd`, `epoll`, `timerfd` or the like.
@@ -200,11 +201,11 @@ impl Target {
     /// Every target, in the order of its number.
     pub const ALL: [Self; 10] = [
         Self::Unknown,
-        Self::File,
-        Self::Socket,
-        Self::Loopback,
+        Self::PlainFile,
+        Self::DistantSocket,
+        Self::NearSocket,
         Self::UnixSocket,
-        Self::Pipe,
+        Self::PipeEnd,
         Self::Character,
         Self::Anonymous,
         Self::Gpu,

@@ -134,16 +134,16 @@ fn row(number: i64) -> Option<Row> {
     use libc as sys;
     let none = Limit::None;
     Some(match number {
-        sys::SYS_nanosleep | sys::SYS_clock_nanosleep => (Call::Sleep, Nothing, Limit::Always),
+        sys::SYS_nanosleep | sys::SYS_clock_nanosleep => (Call::Sleeping, Nothing, Limit::Always),
         sys::SYS_read
         | sys::SYS_readv
         | sys::SYS_pread64
         | sys::SYS_preadv
         | sys::SYS_preadv2
-        | sys::SYS_getdents64 => (Call::Read, Descriptor(0), none),
-        sys::SYS_sendfile => (Call::Read, Descriptor(1), none),
+        | sys::SYS_getdents64 => (Call::Reading, Descriptor(0), none),
+        sys::SYS_sendfile => (Call::Reading, Descriptor(1), none),
         sys::SYS_splice | sys::SYS_tee | sys::SYS_copy_file_range => {
-            (Call::Read, Descriptor(0), none)
+            (Call::Reading, Descriptor(0), none)
         }
         sys::SYS_write
         | sys::SYS_writev
@@ -152,24 +152,26 @@ fn row(number: i64) -> Option<Row> {
         | sys::SYS_pwritev2
         | sys::SYS_vmsplice
         | sys::SYS_ftruncate
-        | sys::SYS_fallocate => (Call::Write, Descriptor(0), none),
-        sys::SYS_recvfrom | sys::SYS_recvmsg => (Call::Receive, Descriptor(0), none),
-        sys::SYS_recvmmsg => (Call::Receive, Descriptor(0), Limit::Pointer(4)),
-        sys::SYS_sendto | sys::SYS_sendmsg | sys::SYS_sendmmsg => (Call::Send, Descriptor(0), none),
-        sys::SYS_ppoll => (Call::Poll, Polled, Limit::Pointer(2)),
-        sys::SYS_pselect6 => (Call::Poll, Nothing, Limit::Pointer(4)),
-        sys::SYS_epoll_pwait => (Call::Poll, Descriptor(0), Limit::Milliseconds(3)),
-        sys::SYS_epoll_pwait2 => (Call::Poll, Descriptor(0), Limit::Pointer(3)),
-        sys::SYS_accept | sys::SYS_accept4 => (Call::Accept, Descriptor(0), none),
-        sys::SYS_connect => (Call::Connect, Descriptor(0), none),
-        sys::SYS_fsync | sys::SYS_fdatasync | sys::SYS_sync_file_range | sys::SYS_syncfs => {
-            (Call::Sync, Descriptor(0), none)
+        | sys::SYS_fallocate => (Call::Writing, Descriptor(0), none),
+        sys::SYS_recvfrom | sys::SYS_recvmsg => (Call::Receiving, Descriptor(0), none),
+        sys::SYS_recvmmsg => (Call::Receiving, Descriptor(0), Limit::Pointer(4)),
+        sys::SYS_sendto | sys::SYS_sendmsg | sys::SYS_sendmmsg => {
+            (Call::Sending, Descriptor(0), none)
         }
-        sys::SYS_sync | sys::SYS_msync => (Call::Sync, Nothing, none),
-        sys::SYS_wait4 | sys::SYS_waitid => (Call::Child, Nothing, none),
+        sys::SYS_ppoll => (Call::Polling, Polled, Limit::Pointer(2)),
+        sys::SYS_pselect6 => (Call::Polling, Nothing, Limit::Pointer(4)),
+        sys::SYS_epoll_pwait => (Call::Polling, Descriptor(0), Limit::Milliseconds(3)),
+        sys::SYS_epoll_pwait2 => (Call::Polling, Descriptor(0), Limit::Pointer(3)),
+        sys::SYS_accept | sys::SYS_accept4 => (Call::Accepting, Descriptor(0), none),
+        sys::SYS_connect => (Call::Connecting, Descriptor(0), none),
+        sys::SYS_fsync | sys::SYS_fdatasync | sys::SYS_sync_file_range | sys::SYS_syncfs => {
+            (Call::Flushing, Descriptor(0), none)
+        }
+        sys::SYS_sync | sys::SYS_msync => (Call::Flushing, Nothing, none),
+        sys::SYS_wait4 | sys::SYS_waitid => (Call::Reaping, Nothing, none),
         sys::SYS_ioctl => (Call::Ioctl, Descriptor(0), none),
-        sys::SYS_io_uring_enter => (Call::Ring, Descriptor(0), none),
-        sys::SYS_io_getevents => (Call::Ring, Nothing, Limit::Pointer(4)),
+        sys::SYS_io_uring_enter => (Call::IoUring, Descriptor(0), none),
+        sys::SYS_io_getevents => (Call::IoUring, Nothing, Limit::Pointer(4)),
         sys::SYS_openat
         | sys::SYS_openat2
         | sys::SYS_newfstatat
@@ -185,8 +187,8 @@ fn row(number: i64) -> Option<Row> {
         | sys::SYS_symlinkat
         | sys::SYS_truncate
         | sys::SYS_chdir
-        | sys::SYS_execve => (Call::Path, Nothing, none),
-        sys::SYS_close => (Call::Path, Descriptor(0), none),
+        | sys::SYS_execve => (Call::Naming, Nothing, none),
+        sys::SYS_close => (Call::Naming, Descriptor(0), none),
         sys::SYS_mmap
         | sys::SYS_munmap
         | sys::SYS_mremap
@@ -195,8 +197,8 @@ fn row(number: i64) -> Option<Row> {
         | sys::SYS_brk
         | sys::SYS_mlock
         | sys::SYS_mlock2
-        | sys::SYS_munlock => (Call::Memory, Nothing, none),
-        sys::SYS_sched_yield => (Call::Yield, Nothing, none),
+        | sys::SYS_munlock => (Call::Mapping, Nothing, none),
+        sys::SYS_sched_yield => (Call::Yielding, Nothing, none),
         _ => return legacy(number),
     })
 }
@@ -207,11 +209,11 @@ fn legacy(number: i64) -> Option<Row> {
     use libc as sys;
     let none = Limit::None;
     Some(match number {
-        sys::SYS_pause => (Call::Sleep, For::Nothing, none),
-        sys::SYS_poll => (Call::Poll, For::Polled, Limit::Milliseconds(2)),
-        sys::SYS_select => (Call::Poll, For::Nothing, Limit::Pointer(4)),
-        sys::SYS_epoll_wait => (Call::Poll, For::Descriptor(0), Limit::Milliseconds(3)),
-        sys::SYS_getdents => (Call::Read, For::Descriptor(0), none),
+        sys::SYS_pause => (Call::Sleeping, For::Nothing, none),
+        sys::SYS_poll => (Call::Polling, For::Polled, Limit::Milliseconds(2)),
+        sys::SYS_select => (Call::Polling, For::Nothing, Limit::Pointer(4)),
+        sys::SYS_epoll_wait => (Call::Polling, For::Descriptor(0), Limit::Milliseconds(3)),
+        sys::SYS_getdents => (Call::Reading, For::Descriptor(0), none),
         sys::SYS_open
         | sys::SYS_creat
         | sys::SYS_stat
@@ -223,7 +225,7 @@ fn legacy(number: i64) -> Option<Row> {
         | sys::SYS_mkdir
         | sys::SYS_rmdir
         | sys::SYS_link
-        | sys::SYS_symlink => (Call::Path, For::Nothing, none),
+        | sys::SYS_symlink => (Call::Naming, For::Nothing, none),
         _ => return None,
     })
 }
@@ -269,16 +271,16 @@ mod tests {
     #[test]
     fn calls_on_descriptors_name_them() {
         for (number, call) in [
-            (libc::SYS_read, Call::Read),
-            (libc::SYS_write, Call::Write),
-            (libc::SYS_recvfrom, Call::Receive),
-            (libc::SYS_sendto, Call::Send),
-            (libc::SYS_accept4, Call::Accept),
-            (libc::SYS_connect, Call::Connect),
-            (libc::SYS_fsync, Call::Sync),
+            (libc::SYS_read, Call::Reading),
+            (libc::SYS_write, Call::Writing),
+            (libc::SYS_recvfrom, Call::Receiving),
+            (libc::SYS_sendto, Call::Sending),
+            (libc::SYS_accept4, Call::Accepting),
+            (libc::SYS_connect, Call::Connecting),
+            (libc::SYS_fsync, Call::Flushing),
             (libc::SYS_ioctl, Call::Ioctl),
-            (libc::SYS_io_uring_enter, Call::Ring),
-            (libc::SYS_epoll_pwait, Call::Poll),
+            (libc::SYS_io_uring_enter, Call::IoUring),
+            (libc::SYS_epoll_pwait, Call::Polling),
         ] {
             let wait = of(number, [7, 1, 2, 3, 4, 5]);
             assert_eq!((wait.call, wait.argument), (call, 7), "{number}");
@@ -296,8 +298,8 @@ mod tests {
             (Call::Other, u32::try_from(libc::SYS_getrandom).unwrap())
         );
         assert_eq!(of(9999, [0; 6]).value, 9999);
-        assert_eq!(of(libc::SYS_wait4, [0; 6]).call, Call::Child);
-        assert_eq!(of(libc::SYS_mmap, [0; 6]).call, Call::Memory);
-        assert_eq!(of(libc::SYS_openat, [0; 6]).call, Call::Path);
+        assert_eq!(of(libc::SYS_wait4, [0; 6]).call, Call::Reaping);
+        assert_eq!(of(libc::SYS_mmap, [0; 6]).call, Call::Mapping);
+        assert_eq!(of(libc::SYS_openat, [0; 6]).call, Call::Naming);
     }
 }

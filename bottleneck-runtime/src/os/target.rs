@@ -13,8 +13,8 @@ pub(crate) fn of(fd: i32) -> Target {
         return Target::Unknown;
     };
     match mode & libc::S_IFMT {
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Target::File,
-        libc::S_IFIFO => Target::Pipe,
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Target::PlainFile,
+        libc::S_IFIFO => Target::PipeEnd,
         libc::S_IFCHR if is_gpu => Target::Gpu,
         libc::S_IFCHR => Target::Character,
         libc::S_IFSOCK => socket(fd),
@@ -97,11 +97,11 @@ fn socket(fd: i32) -> Target {
     match option(fd, libc::SO_DOMAIN) {
         Some(libc::AF_UNIX) => Target::UnixSocket,
         Some(libc::AF_INET | libc::AF_INET6) => match peer(fd) {
-            Some(peer) if peer.is_loopback() || own_address(fd) == Some(peer) => Target::Loopback,
-            Some(_) | None => Target::Socket,
+            Some(peer) if peer.is_loopback() || own_address(fd) == Some(peer) => Target::NearSocket,
+            Some(_) | None => Target::DistantSocket,
         },
         Some(libc::AF_NETLINK | libc::AF_ALG) => Target::Anonymous,
-        Some(_) | None => Target::Socket,
+        Some(_) | None => Target::DistantSocket,
     }
 }
 
@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_descriptor_is_known() {
-        assert_eq!(of(tempfile::tempfile().unwrap().as_raw_fd()), Target::File);
+        assert_eq!(of(tempfile::tempfile().unwrap().as_raw_fd()), Target::PlainFile);
         let (reader, _writer) = std::io::pipe().unwrap();
-        assert_eq!(of(reader.as_raw_fd()), Target::Pipe);
+        assert_eq!(of(reader.as_raw_fd()), Target::PipeEnd);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(of(listener.as_raw_fd()), Target::Listener);
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert_eq!(of(stream.as_raw_fd()), Target::Loopback);
+        assert_eq!(of(stream.as_raw_fd()), Target::NearSocket);
         assert_eq!(of(UnixStream::pair().unwrap().0.as_raw_fd()), Target::UnixSocket);
         let null = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(of(null.as_raw_fd()), Target::Character);
@@ -185,7 +185,7 @@ mod tests {
         // SAFETY: the descriptor made above.
         unsafe { libc::close(epoll) };
         let unbound = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(of(unbound.as_raw_fd()), Target::Socket);
+        assert_eq!(of(unbound.as_raw_fd()), Target::DistantSocket);
         assert_eq!(of(-1), Target::Unknown);
     }
 

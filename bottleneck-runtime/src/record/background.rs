@@ -168,6 +168,12 @@ fn measure_span_cost(session: &'static Session) {
     let Some(recorder) = thread::attach_own() else {
         return;
     };
+    if crate::span::enter(&EMPTY).is_inert() {
+        // There is no space for its node, and it is no call of the program that is lost.
+        session.arena.header().refused.fetch_sub(1, Ordering::Relaxed);
+        recorder.drop_ring();
+        return;
+    }
     let per_call = (0..8)
         .map(|_| {
             let start = recorder.now();

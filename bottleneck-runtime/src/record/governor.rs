@@ -1,9 +1,9 @@
 //! How often snapshots may be taken: as often as the table holds, and as rarely as their budget of CPU time asks.
 
 /// Share of one core that the whole background thread may take.
-const BUDGET: f64 = 0.0045;
+const BUDGET: f64 = 0.004;
 /// The part of it that snapshots may take at most.
-const MOST_SHARE: f64 = 0.004;
+const MOST_SHARE: f64 = 0.0035;
 /// What is left to them however much the rest takes.
 const LEAST_SHARE: f64 = 0.001;
 /// However dear they are, they come at least so often.
@@ -114,10 +114,10 @@ mod tests {
             governor.note_snapshot(40_000, true);
         }
         let alone = governor.period_ns(1000 * MS, 2 * MS);
-        assert!((9_900_000..=10_100_000).contains(&alone), "{alone}");
+        assert!((11_300_000..=11_600_000).contains(&alone), "{alone}");
         governor.note_rest(2 * MS);
         let beside = governor.period_ns(1000 * MS, 2 * MS);
-        assert!((15_900_000..=16_100_000).contains(&beside), "{beside}");
+        assert!((19_800_000..=20_200_000).contains(&beside), "{beside}");
         governor.note_rest(1000 * MS);
         let least = governor.period_ns(1000 * MS, 2 * MS);
         assert!((39_900_000..=40_100_000).contains(&least), "{least}: a part is left to them");
@@ -132,7 +132,7 @@ mod tests {
         governor.note_snapshot(1_008_000, true);
         // Three times the average counts to it; the rest of the outlier is spread over the window.
         let period = governor.period_ns(1000 * MS, MS);
-        assert!((5 * MS / 2..3 * MS).contains(&period), "{period}");
+        assert!((3 * MS..7 * MS / 2).contains(&period), "{period}");
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             now += 1000 * MS;
             governor.period_ns(now, 1);
         }
-        assert!(governor.period_ns(now, 1) < 1_010_000);
+        assert!(governor.period_ns(now, 1) < 1_160_000);
     }
 
     #[test]

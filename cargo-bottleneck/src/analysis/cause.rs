@@ -49,35 +49,40 @@ struct Row {
 /// The table; the last row always holds.
 static CAUSES: &[Row] = &[
     Row { when: |d| d.call == Call::Fault, cause: Cause::Fault },
-    Row { when: |d| d.call == Call::Sleep, cause: Cause::Timer },
+    Row { when: |d| d.call == Call::Sleeping, cause: Cause::Timer },
     Row { when: |d| d.call == Call::Futex && d.is_timed, cause: Cause::Timer },
     Row { when: |d| d.call == Call::Futex && d.value == CONTENDED_MUTEX, cause: Cause::Lock },
     Row { when: |d| d.call == Call::Futex, cause: Cause::Thread },
     Row {
-        when: |d| d.call == Call::Accept || d.target == Target::Listener,
+        when: |d| d.call == Call::Accepting || d.target == Target::Listener,
         cause: Cause::Listener,
     },
-    Row { when: |d| moves_bytes(d.call) && d.target == Target::Pipe, cause: Cause::Pipe },
+    Row { when: |d| moves_bytes(d.call) && d.target == Target::PipeEnd, cause: Cause::Pipe },
     Row { when: |d| moves_bytes(d.call) && d.target == Target::UnixSocket, cause: Cause::Pipe },
-    Row { when: |d| d.call == Call::Read && d.target == Target::Character, cause: Cause::Input },
-    Row { when: |d| d.call == Call::Read && d.target == Target::Anonymous, cause: Cause::Events },
-    Row { when: |d| moves_bytes(d.call) && d.target == Target::File, cause: Cause::File },
-    Row { when: |d| matches!(d.call, Call::Sync | Call::Path), cause: Cause::File },
+    Row { when: |d| d.call == Call::Reading && d.target == Target::Character, cause: Cause::Input },
     Row {
-        when: |d| moves_bytes(d.call) && matches!(d.target, Target::Socket | Target::Loopback),
+        when: |d| d.call == Call::Reading && d.target == Target::Anonymous,
+        cause: Cause::Events,
+    },
+    Row { when: |d| moves_bytes(d.call) && d.target == Target::PlainFile, cause: Cause::File },
+    Row { when: |d| matches!(d.call, Call::Flushing | Call::Naming), cause: Cause::File },
+    Row {
+        when: |d| {
+            moves_bytes(d.call) && matches!(d.target, Target::DistantSocket | Target::NearSocket)
+        },
         cause: Cause::Network,
     },
     Row {
-        when: |d| matches!(d.call, Call::Receive | Call::Send | Call::Connect),
+        when: |d| matches!(d.call, Call::Receiving | Call::Sending | Call::Connecting),
         cause: Cause::Network,
     },
-    Row { when: |d| d.call == Call::Poll, cause: Cause::Events },
-    Row { when: |d| d.call == Call::Child, cause: Cause::Child },
+    Row { when: |d| d.call == Call::Polling, cause: Cause::Events },
+    Row { when: |d| d.call == Call::Reaping, cause: Cause::Child },
     Row { when: |_| true, cause: Cause::Unknown },
 ];
 
 fn moves_bytes(call: Call) -> bool {
-    matches!(call, Call::Read | Call::Write | Call::Receive | Call::Send)
+    matches!(call, Call::Reading | Call::Writing | Call::Receiving | Call::Sending)
 }
 
 impl Cause {
@@ -161,22 +166,22 @@ mod tests {
     fn every_row_has_a_case() {
         let cases = [
             (doing(Call::Fault, Target::Unknown, false, 0), Cause::Fault),
-            (doing(Call::Sleep, Target::Unknown, true, 0), Cause::Timer),
+            (doing(Call::Sleeping, Target::Unknown, true, 0), Cause::Timer),
             (doing(Call::Futex, Target::Unknown, true, 2), Cause::Timer),
             (doing(Call::Futex, Target::Unknown, false, 2), Cause::Lock),
             (doing(Call::Futex, Target::Unknown, false, u32::MAX), Cause::Thread),
-            (doing(Call::Accept, Target::Listener, false, 0), Cause::Listener),
-            (doing(Call::Read, Target::Pipe, false, 0), Cause::Pipe),
-            (doing(Call::Receive, Target::UnixSocket, false, 0), Cause::Pipe),
-            (doing(Call::Read, Target::Character, false, 0), Cause::Input),
-            (doing(Call::Read, Target::Anonymous, false, 0), Cause::Events),
-            (doing(Call::Read, Target::File, false, 0), Cause::File),
-            (doing(Call::Sync, Target::File, false, 0), Cause::File),
-            (doing(Call::Read, Target::Socket, false, 0), Cause::Network),
-            (doing(Call::Connect, Target::Unknown, false, 0), Cause::Network),
-            (doing(Call::Poll, Target::Anonymous, false, 0), Cause::Events),
-            (doing(Call::Child, Target::Unknown, false, 0), Cause::Child),
-            (doing(Call::Ring, Target::Unknown, false, 0), Cause::Unknown),
+            (doing(Call::Accepting, Target::Listener, false, 0), Cause::Listener),
+            (doing(Call::Reading, Target::PipeEnd, false, 0), Cause::Pipe),
+            (doing(Call::Receiving, Target::UnixSocket, false, 0), Cause::Pipe),
+            (doing(Call::Reading, Target::Character, false, 0), Cause::Input),
+            (doing(Call::Reading, Target::Anonymous, false, 0), Cause::Events),
+            (doing(Call::Reading, Target::PlainFile, false, 0), Cause::File),
+            (doing(Call::Flushing, Target::PlainFile, false, 0), Cause::File),
+            (doing(Call::Reading, Target::DistantSocket, false, 0), Cause::Network),
+            (doing(Call::Connecting, Target::Unknown, false, 0), Cause::Network),
+            (doing(Call::Polling, Target::Anonymous, false, 0), Cause::Events),
+            (doing(Call::Reaping, Target::Unknown, false, 0), Cause::Child),
+            (doing(Call::IoUring, Target::Unknown, false, 0), Cause::Unknown),
         ];
         assert_eq!(cases.len(), CAUSES.len());
         for (at, (doing, cause)) in cases.iter().enumerate() {

@@ -31,11 +31,11 @@ fn if_nobody_runs_the_wait_that_ends_by_itself_limits() {
 fn waits_by_cause() {
     for (wait, expected) in [
         (fault(), "I/O disk load 100%"),
-        (read(Target::File), "I/O disk load 100%"),
+        (read(Target::PlainFile), "I/O disk load 100%"),
         (sync(), "I/O disk load 100%"),
-        (receive(Target::Loopback), "I/O network load 100%"),
+        (receive(Target::NearSocket), "I/O network load 100%"),
         (connect(), "I/O network load 100%"),
-        (read(Target::Pipe), "I/O pipe load 100%"),
+        (read(Target::PipeEnd), "I/O pipe load 100%"),
         (child(), "I/O child process load 100%"),
         (sleep(), "SCH timer load 100%"),
         (timed_futex(0x10), "SCH timer load 100%"),
@@ -67,7 +67,7 @@ fn who_works_hides_the_waits_of_others() {
         Lane::new(
             "reader",
             "DDDDDDDDDD DDDDDDDDDD",
-            &[('D', waits(&["prefetch"], read(Target::File)))],
+            &[('D', waits(&["prefetch"], read(Target::PlainFile)))],
         ),
     ]);
     check(&builder, &["CMP vector computes 100%"]);

@@ -65,7 +65,7 @@ fn with_snapshots() -> ProfileBuilder {
         Lane::new(
             "worker-1",
             ".ppRRpp..p",
-            &[('p', runs(&["poll"])), ('R', waits(&["poll"], read(Target::File)))],
+            &[('p', runs(&["poll"])), ('R', waits(&["poll"], read(Target::PlainFile)))],
         ),
         Lane::new("pool", "...rrrr..r", &[('r', runs(&[]))]),
     ];

@@ -126,27 +126,27 @@ pub fn fault() -> Wait {
 
 /// A sleep.
 pub fn sleep() -> Wait {
-    Wait { is_timed: true, ..call(Call::Sleep) }
+    Wait { is_timed: true, ..call(Call::Sleeping) }
 }
 
 /// A read.
 pub fn read(target: Target) -> Wait {
-    on(Call::Read, target)
+    on(Call::Reading, target)
 }
 
 /// A write.
 pub fn write(target: Target) -> Wait {
-    on(Call::Write, target)
+    on(Call::Writing, target)
 }
 
 /// A read from a socket.
 pub fn receive(target: Target) -> Wait {
-    on(Call::Receive, target)
+    on(Call::Receiving, target)
 }
 
 /// An untimed wait for one of several descriptors.
 pub fn poll() -> Wait {
-    on(Call::Poll, Target::Anonymous)
+    on(Call::Polling, Target::Anonymous)
 }
 
 /// A wait for one of several descriptors that ends by itself.
@@ -156,22 +156,22 @@ pub fn timed_poll() -> Wait {
 
 /// A wait for a peer that connects.
 pub fn accept() -> Wait {
-    on(Call::Accept, Target::Listener)
+    on(Call::Accepting, Target::Listener)
 }
 
 /// A connection being made.
 pub fn connect() -> Wait {
-    on(Call::Connect, Target::Socket)
+    on(Call::Connecting, Target::DistantSocket)
 }
 
 /// A wait until a file is on the disk.
 pub fn sync() -> Wait {
-    on(Call::Sync, Target::File)
+    on(Call::Flushing, Target::PlainFile)
 }
 
 /// A wait for a child process.
 pub fn child() -> Wait {
-    call(Call::Child)
+    call(Call::Reaping)
 }
 
 /// Another call, without a descriptor.

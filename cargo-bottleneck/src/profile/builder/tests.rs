@@ -25,7 +25,7 @@ fn drawn() -> ProfileBuilder {
                 &[
                     ('w', waits(&[], futex(0x20))),
                     ('m', runs(&["serve", "forward[prefill]"])),
-                    ('d', waits(&["serve", "forward[decode]"], read(Target::File))),
+                    ('d', waits(&["serve", "forward[decode]"], read(Target::PlainFile))),
                 ],
             ),
             Lane::new("rayon", "...rrrrr", &[('r', runs(&[]))]),

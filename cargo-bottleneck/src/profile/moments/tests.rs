@@ -96,7 +96,7 @@ fn what_a_task_waits_in_is_kept() {
         ('j', waits(&[], joins("model"))),
         ('f', waits(&[], fault())),
         ('s', waits(&[], sleep())),
-        ('r', waits(&[], read(Target::Pipe))),
+        ('r', waits(&[], read(Target::PipeEnd))),
         ('t', waits(&[], timed_poll())),
         ('i', waits(&[], call(Call::Ioctl))),
     ];
@@ -123,9 +123,9 @@ fn what_a_task_waits_in_is_kept() {
             (Call::Futex, Target::Unknown, false, 0x20, u32::MAX),
             (Call::Futex, Target::Unknown, false, 0x7f00_0000_0910, model),
             (Call::Fault, Target::Unknown, false, 0, 0),
-            (Call::Sleep, Target::Unknown, true, 0, 0),
-            (Call::Read, Target::Pipe, false, 5, 0),
-            (Call::Poll, Target::Anonymous, true, 5, 0),
+            (Call::Sleeping, Target::Unknown, true, 0, 0),
+            (Call::Reading, Target::PipeEnd, false, 5, 0),
+            (Call::Polling, Target::Anonymous, true, 5, 0),
             (Call::Ioctl, Target::Unknown, false, 0, 0),
         ]
     );
