@@ -102,7 +102,7 @@ fn multiplying_in_the_cache_is_compute() {
 fn a_transformer_decodes_from_memory_and_computes_its_prompt() {
     let _alone = alone();
     for threads in ["1", "2"] {
-        let run = run_example("tiny_llm", &["--tokens", "12", "--threads", threads]);
+        let run = run_until_told("tiny_llm", &["--tokens", "12", "--threads", threads]);
         assert!(run.ran.stdout.contains("tokens/s"), "{}", run.ran.stdout);
         let phases = run.summary["phases"].as_array().unwrap();
         for (key, kind) in [("prefill", "compute"), ("decode", "memory")] {
@@ -114,6 +114,21 @@ fn a_transformer_decodes_from_memory_and_computes_its_prompt() {
         }
         assert_same_elsewhere(&run);
     }
+}
+
+/// The first of three runs whose phases all have a verdict: on a machine whose ceilings move while it runs, as those of a
+/// shared one do now and then, abstaining is right. A wrong kind is not.
+fn run_until_told(name: &str, args: &[&str]) -> Run {
+    let mut run = run_example(name, args);
+    for _ in 0..2 {
+        let phases = run.summary["phases"].as_array().unwrap();
+        if phases.iter().all(|phase| phase["verdict"]["kind"] != "inconclusive") {
+            break;
+        }
+        println!("abstained: {:#}", run.summary["phases"]);
+        run = run_example(name, args);
+    }
+    run
 }
 
 /// `cargo bottleneck run FLAGS --exec -- probe ARGS`, with its files in a folder of its own.
