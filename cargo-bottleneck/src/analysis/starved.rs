@@ -18,8 +18,10 @@ const COVERED: f64 = 0.9;
 const WORKS: f64 = 0.08;
 /// waits for this part of it at least,
 const WAITS: f64 = 0.3;
-/// and goes from one to the other so often.
-const TURNS: u32 = 10;
+/// has been seen to go from one to the other so often,
+const TURNS: u32 = 2;
+/// and has waited so often, seen or not.
+const CALLS: u64 = 10;
 /// More threads with spans than this are not looked at.
 const MOST_THREADS: usize = 64;
 
@@ -30,6 +32,8 @@ struct Career {
     /// Waited for a thread, in a span outside of requests.
     waited: f64,
     turns: u32,
+    /// Calls that it waited in, or waits: the most of one path.
+    calls: u64,
     is_waiting: bool,
     /// By thread: of `waited`, the part in which that one ran.
     beside: Vec<f64>,
@@ -48,6 +52,7 @@ pub(super) fn pairs(roles: &Roles<'_>) -> Vec<(ThreadIdx, ThreadIdx)> {
         let is_starved = career.ran >= WORKS * whole
             && career.waited >= WAITS * whole
             && career.turns >= TURNS
+            && career.calls >= CALLS
             && declares_work(profile, ThreadIdx::from_position(consumer));
         if !is_starved {
             continue;
@@ -92,9 +97,10 @@ fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
             careers[thread].is_waiting = false;
         }
         for (thread, doing) in of_threads() {
-            let waits = cause_of(doing) == Some(Cause::Thread)
-                && doing.span.is_some_and(|span| !roles.is_in_request(span));
-            if waits {
+            let waits = cause_of(doing) == Some(Cause::Thread);
+            if let Some(span) = doing.span.filter(|&span| waits && !roles.is_in_request(span)) {
+                let path = &profile.spans[span];
+                careers[thread].calls = careers[thread].calls.max(path.calls).max(path.waits);
                 careers[thread].waited += weight;
                 careers[thread].is_waiting = true;
                 for &other in &running {

@@ -68,7 +68,12 @@ pub fn read_all(
     let mut recordings = Vec::new();
     let mut problems = Vec::new();
     let headers: Vec<Option<HeaderData>> = paths.iter().map(|path| header(path).ok()).collect();
-    for (path, own) in paths.iter().zip(&headers) {
+    for (at, (path, own)) in paths.iter().zip(&headers).enumerate() {
+        if headers[..at].iter().flatten().any(|it| own.as_ref().is_some_and(|own| is_one(it, own)))
+        {
+            // `run.bneck` is another name of the first recording; a copy of the folder has it twice.
+            continue;
+        }
         let replaced_ns = own.as_ref().and_then(|own| replaced_ns(own, &headers));
         let death_ns = replaced_ns.or(death_ns);
         match read(path, death_ns) {
@@ -81,6 +86,12 @@ pub fn read_all(
         problems.extend(own.as_ref().and_then(|own| newer(path, own)));
     }
     Ok((recordings, problems))
+}
+
+/// Whether two recordings are of one process, and of the same program in it.
+fn is_one(a: &HeaderData, b: &HeaderData) -> bool {
+    (a.pid, a.start_ns, a.boot_id_high, a.boot_id_low)
+        == (b.pid, b.start_ns, b.boot_id_high, b.boot_id_low)
 }
 
 /// When the program of this recording was replaced by another in the same process, which then recorded too.
@@ -145,4 +156,24 @@ fn write_chunk(file: &File, at: u64, bytes: usize, text: &[u8]) -> io::Result<()
     chunk[8..16].copy_from_slice(&(bytes as u64).to_ne_bytes());
     chunk[CHUNK_HEAD_BYTES..][..text.len()].copy_from_slice(text);
     file.write_all_at(&chunk, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::builder::ProfileBuilder;
+
+    #[test]
+    fn a_recording_that_a_copied_folder_has_twice_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = ProfileBuilder::new(100).span("work", 0..50, |_| ()).image();
+        let paths = ["run.bneck", "7-1.bneck"].map(|name| folder.path().join(name));
+        for path in &paths {
+            std::fs::write(path, &image).unwrap();
+        }
+        let (recordings, problems) = read_all(&paths, None).unwrap();
+        let read: Vec<_> = recordings.iter().map(|recording| &recording.path).collect();
+        assert_eq!(read, [&paths[0]]);
+        assert!(problems.is_empty(), "{problems:?}");
+    }
 }
