@@ -39,6 +39,8 @@ pub struct Situation {
     pub quiet: f64,
     /// Kinds within so much of each other cannot be told apart: the interval of sampled shares, at least five points.
     pub margin: f64,
+    /// How far the largest kind must exceed what nothing explains.
+    pub ahead: f64,
     /// Share of the largest kind that says something.
     pub first: f64,
     /// Share of the next one.
@@ -81,7 +83,7 @@ pub static RULES: &[Rule] = &[
     Rule { when: |s| !s.has_time && s.has_requests, says: Decision::Idle },
     Rule { when: |s| !s.has_time, says: Decision::Untimed },
     Rule { when: |s| s.has_requests && s.quiet >= MOSTLY_QUIET, says: Decision::Unlimited },
-    Rule { when: |s| s.other > s.first - MIXED, says: Decision::Unexplained },
+    Rule { when: |s| s.other > s.first - s.ahead, says: Decision::Unexplained },
     Rule { when: |s| s.first - s.second < s.margin, says: Decision::Mixed },
     Rule { when: |s| s.second + s.other > s.first, says: Decision::Leads },
     Rule { when: |_| true, says: Decision::Largest },
@@ -157,6 +159,13 @@ pub(super) fn judge(facts: &Facts<'_>, scope: &[Row], of_program: bool, of: &str
         has_time: kinds.total() > 0,
         quiet: if of_program { facts.ledger.quiet } else { 0.0 },
         margin: facts.ledger.interval.clamp(MIXED, WIDEST_MARGIN),
+        // Threads that spin cannot be told from threads that work where no instruction was sampled: unexplained time of
+        // several threads weighs more there.
+        ahead: if facts.ledger.basis == Basis::Sampled && facts.profile.samples.is_none() {
+            WIDEST_MARGIN
+        } else {
+            MIXED
+        },
         first: kinds.share(first),
         second: kinds.share(second),
         other: kinds.share(Kind::Other),
@@ -362,6 +371,7 @@ mod tests {
             has_time: true,
             quiet: 0.5,
             margin: MIXED,
+            ahead: MIXED,
             first,
             second,
             other,
@@ -377,6 +387,7 @@ mod tests {
             has_time: false,
             quiet: 1.0,
             margin: MIXED,
+            ahead: MIXED,
             first: 0.0,
             second: 0.0,
             other: 0.0,
