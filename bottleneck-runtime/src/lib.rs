@@ -27,6 +27,8 @@ mod os;
 mod record;
 mod site;
 mod span;
+#[cfg(target_arch = "x86_64")]
+mod time_load;
 mod work;
 
 pub use bottleneck_macros::bottleneck;
@@ -40,6 +42,8 @@ pub mod __private {
     pub use crate::key::{AsKey, Key, key};
     pub use crate::site::{Asserted, Site, SiteOptions};
     pub use crate::span::{Call, SpanGuard, enter, enter_method, enter_with};
+    #[cfg(target_arch = "x86_64")]
+    pub use crate::time_load::{faulted, time_load};
     pub use crate::work::{Amount, Dtype, amount};
 }
 

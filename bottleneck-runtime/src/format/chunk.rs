@@ -32,6 +32,14 @@ pub enum ChunkKind {
     Samples = 11,
     /// What the machine and the control group took from the process.
     Conditions = 12,
+    /// Where the code of the program comes from.
+    Maps = 13,
+    /// The instructions around those that were sampled.
+    Code = 14,
+    /// How to compute the addresses of data.
+    Recipes = 15,
+    /// Data that sampled instructions waited for, and timed loads of them.
+    Accesses = 16,
 }
 
 impl ChunkKind {
@@ -50,6 +58,10 @@ impl ChunkKind {
             10 => Self::Snapshots,
             11 => Self::Samples,
             12 => Self::Conditions,
+            13 => Self::Maps,
+            14 => Self::Code,
+            15 => Self::Recipes,
+            16 => Self::Accesses,
             _ => return None,
         })
     }

@@ -40,28 +40,37 @@
 //! | 10 | snapshots | – | see [`snapshot`] |
 //! | 11 | samples | – | see [`samples`] |
 //! | 12 | conditions | – | one [`Conditions`] |
-//! | 13.. | reserved | | maps, devices |
+//! | 13 | maps | bytes of text | see [`code`] |
+//! | 14 | code | entries written | see [`code`] |
+//! | 15 | recipes | – | see [`recipes`]; filled in by `cargo bottleneck` while the program runs |
+//! | 16 | accesses | – | see [`accesses`] |
+//! | 17.. | reserved | | devices |
 //!
 //! # Versions
 //!
 //! [`MINOR`] grows with every addition that an old reader may skip; [`MAJOR`] with every change that it may not. A reader
 //! refuses an unknown major version and names the version to install.
 
+pub mod accesses;
 pub mod chunk;
+pub mod code;
 pub mod conditions;
 pub mod header;
 pub mod histogram;
 pub mod node;
+pub mod recipes;
 pub mod samples;
 pub mod site;
 pub mod snapshot;
 pub mod task;
 pub mod tree;
 
+pub use accesses::{Access, AccessData, Accesses, AccessesData};
 pub use chunk::{ChunkHead, ChunkKind};
 pub use conditions::{Conditions, ConditionsData};
 pub use header::{Header, HeaderData};
 pub use node::{Node, NodeData};
+pub use recipes::{Recipe, RecipeData};
 pub use samples::{Sample, SampleData, Samples, SamplesData};
 pub use site::SiteRecord;
 pub use snapshot::{Snapshots, SnapshotsData};
@@ -73,7 +82,7 @@ pub const MAGIC: [u8; 8] = *b"BNECK\r\n\x1a";
 /// Version of the layout: a reader refuses any other.
 pub const MAJOR: u16 = 1;
 /// Additions within [`MAJOR`].
-pub const MINOR: u16 = 1;
+pub const MINOR: u16 = 2;
 /// What [`Header::endian`] reads as on a machine of the same byte order.
 pub const ENDIAN: u32 = 0x0102_0304;
 /// Bytes of the header page; the first chunk begins here.

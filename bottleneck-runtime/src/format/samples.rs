@@ -6,11 +6,14 @@
 use super::record;
 
 /// Slots of the table.
-pub const SLOTS: usize = 4096;
+pub const SLOTS: usize = 8192;
 /// [`Sample::flags`]: a spin-wait hint (`pause`, `yield`, `isb`) is among the instructions next to the sampled one.
 pub const FLAG_SPINS: u32 = 1;
 /// [`Sample::flags`]: the instructions next to it could not be read.
 pub const FLAG_UNREAD: u32 = 2;
+/// [`Sample::flags`]: the samples are of threads without spans, and the node is that of the span which waits for them. Such
+/// samples have slots of their own.
+pub const FLAG_ADOPTED: u32 = 4;
 
 record! {
     /// The head of the table.

@@ -80,6 +80,7 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
         span_cost_ns: (span_cost > 0.0 && span_cost < 100_000.0).then_some(span_cost),
         snapshots,
         samples,
+        sampling: None,
         conditions,
     };
     Ok((profile, damages.into_warnings()))
@@ -143,8 +144,11 @@ impl<'a> Parts<'a> {
                 Some(ChunkKind::Snapshots) => res.moments.add_snapshots(chunk.payload, damages),
                 Some(ChunkKind::Samples) => res.moments.add_samples(chunk.payload),
                 Some(ChunkKind::Conditions) => res.moments.add_conditions(chunk.payload),
+                Some(
+                    ChunkKind::Maps | ChunkKind::Code | ChunkKind::Recipes | ChunkKind::Accesses,
+                )
                 // Being written when the program died, or of a later minor version.
-                None => true,
+                | None => true,
             };
             if !is_read {
                 damages.note(Damage::Record);

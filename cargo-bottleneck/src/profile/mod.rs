@@ -9,6 +9,7 @@ mod convert;
 mod index;
 mod load;
 mod moments;
+pub mod sampling;
 pub mod snapshots;
 mod tree;
 mod warning;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 pub use index::{Column, RowIdx, SiteIdx, SpanIdx, TaskIdx, ThreadIdx};
 pub use load::load;
+pub use sampling::Sampling;
 pub use snapshots::{Conditions, Doing, Moment, Sampled, Snapshots, Task};
 pub use warning::{Damage, NotAProfile, Warning};
 
@@ -69,6 +71,8 @@ pub struct Profile {
     pub snapshots: Snapshots,
     /// Samples of instructions, by path; `None` where they could not be taken.
     pub samples: Option<Column<SpanIdx, Sampled>>,
+    /// The samples themselves, the code that they are of, and the data that they waited for; `None` where there are none.
+    pub sampling: Option<Sampling>,
     /// What the machine and the control group took.
     pub conditions: Conditions,
 }

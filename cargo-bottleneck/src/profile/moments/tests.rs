@@ -434,7 +434,7 @@ fn full_tables_and_many_paths_are_read_in_a_moment() {
     assert!(profile.snapshots.doings.iter().all(|doing| doing.span.is_some()));
     assert_eq!(
         profile.samples.map(|samples| samples.values().iter().map(|it| it.n).sum()),
-        Some(4_096_u64)
+        Some(samples::SLOTS as u64)
     );
     assert_eq!(warnings.len(), 1, "the nodes name sites that are not there: {warnings:?}");
     assert!(took.as_millis() < 2_000, "{took:?}");
