@@ -250,9 +250,12 @@ fn work(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>, part: f64) {
         return;
     }
     for actor in scene.actors.iter().filter(|it| !it.spins && it.on_cpu > 0.0) {
-        let class = at.classes.spans[actor.span];
-        let blamed = blamed(actor.span, Part::OnCpu, class.on_cpu, class.subkind);
-        out.push(Share { blamed, part: part * actor.on_cpu / working, lost: 0.0 });
+        let own = part * actor.on_cpu / working;
+        out.extend(at.classes.spans[actor.span].mixture.ingredients().iter().map(|it| Share {
+            blamed: blamed(actor.span, Part::OnCpu, it.kind, it.subkind),
+            part: own * it.part,
+            lost: 0.0,
+        }));
     }
 }
 
@@ -349,11 +352,15 @@ fn helped(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>) {
     for waiter in served(scene) {
         let class = at.classes.spans[waiter.span];
         for helper in &scene.helpers {
-            let blamed = Blamed {
-                helper: Some(helper.task),
-                ..blamed(waiter.span, Part::Helpers, class.on_cpu, class.subkind)
-            };
-            out.push(Share { blamed, part: helper.on_cpu / running / n_served, lost: 0.0 });
+            let part = helper.on_cpu / running / n_served;
+            out.extend(class.helped.ingredients().iter().map(|it| Share {
+                blamed: Blamed {
+                    helper: Some(helper.task),
+                    ..blamed(waiter.span, Part::Helpers, it.kind, it.subkind)
+                },
+                part: part * it.part,
+                lost: 0.0,
+            }));
         }
     }
 }

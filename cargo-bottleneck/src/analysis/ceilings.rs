@@ -65,6 +65,19 @@ pub struct Ceilings {
     pub threads: Option<u32>,
     /// How and when they were measured, for people.
     pub measured: String,
+    /// What tells where the data of a timed load were; `None` where that cannot be told.
+    pub load_times: Option<LoadTimes>,
+    /// What the kernel needs to hand out a page of 4 KiB for the first time, in ns.
+    pub page_fault_ns: Option<f64>,
+}
+
+/// The lines between near and far, in ticks of the time-stamp counter, fences included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadTimes {
+    /// At most this: the line was in a cache of the core's own.
+    pub near_ticks: f64,
+    /// At least this: it was in DRAM.
+    pub far_ticks: f64,
 }
 
 impl Ceilings {

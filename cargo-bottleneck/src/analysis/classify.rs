@@ -1,18 +1,23 @@
 //! The kind of every part of every path's self time.
 //!
 //! A path that declares work or asserts a kind says something about itself and about everything inside it that says nothing:
-//! that is its *region*. On-CPU time has the kind of its region, by the roofline or by the assertion; without a region it
-//! is `other`. What spins is scheduling. Waits are a matter of [`super::blame`], unless the region asserts a kind. An assertion
-//! outranks the roofline, and loses confidence where the roofline contradicts it.
+//! that is its *region*. On-CPU time has the kind of its region, by the assertion or by the roofline; where neither says one, it
+//! has those that a [`Witness`] has seen; else it is `other`. What spins is scheduling. Waits are a matter of [`super::blame`],
+//! unless the region asserts a kind.
+//!
+//! Sources are never averaged. The order of authority is the author, declared work near a ceiling, samples; a second
+//! one that agrees makes the judgement strong, one that says another kind makes it weak, and is shown.
 
 use crate::kind::Kind;
 use crate::profile::{Profile, SpanIdx, Work};
 use crate::report::model::Confidence;
 
 use super::ceilings::Ceilings;
+use super::mixture::Mixture;
 use super::roles::Roles;
 use super::roofline::{Abstained, Point, Says, judge};
 use super::subkind::Subkind;
+use super::testimony::{Whose, Witness};
 use super::{Column, SelfTime, pool};
 
 /// Why a path's on-CPU time has the kind that it has.
@@ -24,6 +29,8 @@ pub enum Reason {
     Asserted,
     /// It was sampled beside spin-wait hints.
     Spins,
+    /// Sampled instructions, and timed loads of their data.
+    Sampled,
     /// Declared work does not tell.
     Abstained(Abstained),
     /// Nothing is declared.
@@ -33,7 +40,11 @@ pub enum Reason {
 /// What is known of one path's self time.
 #[derive(Clone, Copy, Debug)]
 pub struct Classified {
-    /// Kind of the on-CPU part.
+    /// What the on-CPU part is made of.
+    pub mixture: Mixture,
+    /// What the time of threads without spans that work for it is made of.
+    pub helped: Mixture,
+    /// Largest kind of the on-CPU part.
     pub on_cpu: Kind,
     /// Kind of the blocked part. The preempted part is always scheduling.
     pub waits: Kind,
@@ -43,6 +54,8 @@ pub struct Classified {
     pub confidence: Confidence,
     /// Why.
     pub reason: Reason,
+    /// Another source names another kind.
+    pub contradicted: Option<Kind>,
     /// The path that says it: this one, or one around it.
     pub owner: SpanIdx,
 }
@@ -79,6 +92,7 @@ pub(super) fn classify(
     times: &Column<SpanIdx, SelfTime>,
     roles: &Roles<'_>,
     ceilings: Option<&Ceilings>,
+    witness: Option<&dyn Witness>,
 ) -> Classification {
     let helped = pool::helped(profile, roles, times);
     let asserted = |span: SpanIdx| profile.sites[profile.spans[span].site].asserted;
@@ -106,11 +120,15 @@ pub(super) fn classify(
         .collect();
     let classified = profile.spans.indices().map(|span| {
         let owner = owners[span].unwrap_or(span);
-        let of_owner = of_owner(owner, asserted(owner), regions[owner].as_ref());
+        let mut of_owner = of_owner(owner, asserted(owner), regions[owner].as_ref());
+        if let Some(witness) = witness {
+            of_owner.hear(span, witness);
+        }
         if !roles.spins(span) || of_owner.reason == Reason::Asserted {
             return of_owner;
         }
         Classified {
+            mixture: Mixture::pure(Kind::Scheduling, Some(Subkind::Spin)),
             on_cpu: Kind::Scheduling,
             subkind: Some(Subkind::Spin),
             confidence: Confidence::Moderate,
@@ -157,25 +175,34 @@ fn of_owner(owner: SpanIdx, asserted: Option<Kind>, region: Option<&Region>) -> 
             Some(Says::Bound(measured, subkind)) if measured == kind => subkind,
             _ => Subkind::Asserted,
         };
+        let mixture = Mixture::pure(kind, Some(subkind));
         return Classified {
+            mixture,
+            helped: mixture,
             on_cpu: kind,
             waits: kind,
             subkind: Some(subkind),
             confidence,
             reason: Reason::Asserted,
+            contradicted: None,
             owner,
         };
     }
     let nothing = |reason| Classified {
+        mixture: Mixture::pure(Kind::Other, None),
+        helped: Mixture::pure(Kind::Other, None),
         on_cpu: Kind::Other,
         waits: Kind::Other,
         subkind: None,
         confidence: Confidence::Weak,
         reason,
+        contradicted: None,
         owner,
     };
     match says {
         Some(Says::Bound(kind, subkind)) => Classified {
+            mixture: Mixture::pure(kind, Some(subkind)),
+            helped: Mixture::pure(kind, Some(subkind)),
             on_cpu: kind,
             subkind: Some(subkind),
             confidence: region.map_or(Confidence::Weak, |region| region.confidence),
@@ -183,6 +210,37 @@ fn of_owner(owner: SpanIdx, asserted: Option<Kind>, region: Option<&Region>) -> 
         },
         Some(Says::Nothing(why)) => nothing(Reason::Abstained(why)),
         None => nothing(Reason::Undeclared),
+    }
+}
+
+impl Classified {
+    /// Takes in what a witness has seen of `span`, which may lie in the region of another path.
+    fn hear(&mut self, span: SpanIdx, witness: &dyn Witness) {
+        let own = witness.testify(span, Whose::Own);
+        // Which of them had the samples is a matter of how the work is handed over.
+        let helpers = witness.testify(span, Whose::Helpers).or(own);
+        if self.on_cpu == Kind::Other {
+            if let Some(helpers) = helpers {
+                self.helped = helpers.mixture;
+            }
+            let Some(own) = own.or(helpers) else { return };
+            self.mixture = own.mixture;
+            (self.on_cpu, self.subkind) = own.mixture.main();
+            self.confidence = own.confidence;
+            self.reason = Reason::Sampled;
+            self.owner = span;
+            return;
+        }
+        let Some(heard) = own.or(helpers) else { return };
+        let (kind, _) = heard.mixture.main();
+        if kind == self.on_cpu {
+            if heard.confidence >= Confidence::Moderate {
+                self.confidence = Confidence::Strong;
+            }
+        } else if heard.mixture.part(kind) > 0.6 && kind != Kind::Other {
+            self.confidence = Confidence::Weak;
+            self.contradicted = Some(kind);
+        }
     }
 }
 
@@ -204,7 +262,7 @@ mod tests {
     fn check(builder: &ProfileBuilder, expected: &[(Kind, Kind, Reason)]) {
         let profile = builder.build();
         let found =
-            classify(&profile, &attribute(&profile), &Roles::of(&profile), Some(&ceilings()));
+            classify(&profile, &attribute(&profile), &Roles::of(&profile), Some(&ceilings()), None);
         let found: Vec<_> =
             found.spans.values().iter().map(|it| (it.on_cpu, it.waits, it.reason)).collect();
         assert_eq!(found, expected);

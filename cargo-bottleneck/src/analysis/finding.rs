@@ -13,11 +13,12 @@ use crate::report::model::{self, Confidence, Evidence, Source};
 use super::blame::Part;
 use super::cause::Cause;
 use super::classify::{Classification, Reason};
-use super::gain::Gain;
+use super::gain::{self, Gain};
 use super::identity::{Label, path_names};
 use super::kinds::ratio;
 use super::ledger::{Basis, Ledger, Row};
 use super::subkind::Subkind;
+use super::testimony::{Testimony, Whose, Witness};
 use super::{Column, SelfTime, wording};
 
 /// Everything about the paths that findings are made of.
@@ -27,6 +28,8 @@ pub(super) struct Facts<'a> {
     pub(super) times: &'a Column<SpanIdx, SelfTime>,
     pub(super) classes: &'a Classification,
     pub(super) labels: &'a Column<SpanIdx, Label>,
+    /// Who has seen what limits time on the CPU.
+    pub(super) witness: Option<&'a dyn Witness>,
     pub(super) ledger: &'a Ledger,
     /// Why declared work cannot be judged, where there are no ceilings.
     pub(super) no_ceilings: Option<&'a str>,
@@ -169,6 +172,8 @@ impl Finding {
                 }
                 let region = facts.classes.regions[class.owner].iter();
                 res.extend(region.flat_map(wording::region_evidence));
+                let heard = self.testimony(facts).into_iter();
+                res.extend(heard.flat_map(|it| it.evidence.iter().cloned()));
             }
             Part::Waits | Part::Preempted | Part::HeldUp => {
                 let what = match (self.part, self.cause) {
@@ -198,6 +203,13 @@ impl Finding {
         res
     }
 
+    /// What samples say of the time on the CPU that this is about.
+    fn testimony<'f>(&self, facts: &Facts<'f>) -> Option<&'f Testimony> {
+        let whose = if self.part == Part::Helpers { Whose::Helpers } else { Whose::Own };
+        let witness = facts.witness?;
+        witness.testify(self.lead, whose).or_else(|| witness.testify(self.lead, Whose::Own))
+    }
+
     pub(super) fn not_seen(&self, facts: &Facts<'_>) -> Vec<String> {
         let class = facts.classes.spans[self.lead];
         let region = facts.classes.regions[class.owner].as_ref();
@@ -208,6 +220,14 @@ impl Finding {
                 if let Some(why) = facts.no_ceilings.filter(|_| region.is_some()) {
                     res.push(format!("how close it is to the machine's ceilings ({why})"));
                 }
+                if let Some(kind) = class.contradicted {
+                    let word = kind.word();
+                    res.push(format!(
+                        "why samples say {word} and declared work does not: check what is declared"
+                    ));
+                }
+                let heard = self.testimony(facts).into_iter();
+                res.extend(heard.flat_map(|it| it.not_seen.iter().cloned()));
                 res
             }
             (Part::Waits, Some(Cause::Lock | Cause::Thread)) => {
@@ -229,7 +249,14 @@ impl Finding {
         let name = &facts.labels[self.lead].name;
         match (self.kind, self.part) {
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
-            (Kind::Other, _) => wording::settle_on_cpu(name, class.reason),
+            (Kind::Other, _) => {
+                let whose = if self.part == Part::Helpers { Whose::Helpers } else { Whose::Own };
+                let lacks = facts.witness.and_then(|it| it.lacks(self.lead, whose));
+                match lacks.filter(|_| class.reason == Reason::Undeclared) {
+                    Some(lacks) => wording::settle_samples(name, &lacks),
+                    None => wording::settle_on_cpu(name, class.reason),
+                }
+            }
             (kind, _) => {
                 let dtype = facts.classes.regions[class.owner].map(|region| region.work.dtype);
                 wording::next_step(kind, self.subkind, dtype)
@@ -242,7 +269,7 @@ impl Finding {
         let Some(subkind) = self.subkind.filter(|_| is_wall_time) else { return Gain::default() };
         if self.kind == Kind::Scheduling && self.lost > 0.0 {
             // The whole moment is to blame on scheduling, but a part of its CPUs works.
-            return Gain::of(self.lost, subkind, None, None);
+            return Gain::of(self.lost, subkind, &gain::Basis::default());
         }
         let region = match self.part {
             Part::OnCpu | Part::Helpers => {
@@ -250,8 +277,16 @@ impl Finding {
             }
             Part::Waits | Part::Preempted | Part::HeldUp => None,
         };
-        let point = region.and_then(|region| region.point.as_ref());
-        Gain::of(self.share, subkind, region.map(|region| region.work.dtype), point)
+        // What stalls is a part of what is memory's.
+        let stalled = self.testimony(facts).and_then(|heard| {
+            Some((heard.dram_stall? / heard.mixture.part(Kind::Memory).max(0.01)).min(1.0))
+        });
+        let basis = gain::Basis {
+            dtype: region.map(|region| region.work.dtype),
+            point: region.and_then(|region| region.point.as_ref()),
+            stalled: stalled.filter(|_| matches!(self.part, Part::OnCpu | Part::Helpers)),
+        };
+        Gain::of(self.share, subkind, &basis)
     }
 
     pub(super) fn to_model(&self, facts: &Facts<'_>) -> model::Finding {

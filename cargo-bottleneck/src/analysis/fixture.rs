@@ -1,5 +1,6 @@
 //! Test kit: the report of a small transformer, and a machine to judge it by.
 
+use super::ceilings::LoadTimes;
 use super::{Analysis, Ceilings, Context, Peak, Range, analyze, summarize};
 use crate::profile::builder::{ProfileBuilder, SpanBuilder};
 use crate::profile::{Dtype, Profile};
@@ -20,6 +21,8 @@ pub(crate) fn context() -> Context {
         }],
         threads: Some(1),
         measured: "in a test".into(),
+        load_times: Some(LoadTimes { near_ticks: 80.0, far_ticks: 200.0 }),
+        page_fault_ns: Some(500.0),
     };
     Context {
         program: "app".into(),

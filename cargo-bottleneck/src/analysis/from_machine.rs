@@ -30,6 +30,8 @@ impl Ceilings {
             peaks: Vec::new(),
             threads: Some(threads),
             measured: dram.map(|dram| dram.measurement.method.clone()).unwrap_or_default(),
+            load_times: None,
+            page_fault_ns: None,
         };
         for (width, name, lanes) in [
             (VectorWidth::Scalar, "scalar", 1),

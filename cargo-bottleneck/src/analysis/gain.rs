@@ -10,6 +10,11 @@
 //! | halve the bytes (memory, bandwidth) | `max(1/2, f)` | the bandwidth in use stays; the arithmetic is not faster than its peak |
 //! | use the vector units (compute, scalar or underused) | `max(f / 0.5, b)` | half of the peak is reached, and no more than the DRAM bandwidth is needed |
 //! | come closer to the peak (compute, vector) | `f / 0.9` | nine tenths of the peak are reached |
+//! | halve the bytes, nothing declared (memory, bandwidth) | `1 - m/2` | the part `m` of the time waits for DRAM, for half as long |
+//! | give each thread lines of its own (memory, coherence) | `1 - m` | nothing else writes the lines |
+//! | keep buffers (memory, first-touch) | 0 | no page is handed out anew |
+//! | keep the data in memory (I/O: disk, copy), wait for the event (timer, poll loop) | 0 | the wait does not come back elsewhere |
+//! | balance, feed, split the lock, do not spin, fewer threads (scheduling) | 0 | CPUs do not idle; the share is what is lost |
 //!
 //! Where scheduling is to blame for moments at which some CPUs work, the share is the part of the CPUs' time that is lost: no more
 //! can be won back.
@@ -24,6 +29,10 @@ use super::subkind::Subkind;
 
 /// Gains below this are not worth a number.
 const LEAST: f64 = 1.03;
+/// Above this a gain is a matter of the last percent of a share.
+const MOST: f64 = 100.0;
+/// A share above this is everything there is.
+const ALL: f64 = 0.999;
 
 /// A speed-up of the whole and its bound; each is rounded down to two digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,26 +45,62 @@ pub struct Gain {
 
 impl Gain {
     /// The gain for a finding with this share of the time in flight.
-    pub fn of(share: f64, subkind: Subkind, dtype: Option<Dtype>, point: Option<&Point>) -> Self {
+    pub fn of(share: f64, subkind: Subkind, basis: &Basis<'_>) -> Self {
         let share = share.clamp(0.0, 1.0);
-        let left = point.and_then(|point| part_left(subkind, dtype, point));
+        let left = part_left(subkind, basis);
         let gain = left.map(|left| two_digits(1.0 / (1.0 - share + share * left.clamp(0.0, 1.0))));
-        let bound = (share < 0.999).then(|| two_digits(1.0 / (1.0 - share)));
-        Self { gain: gain.filter(|&gain| gain >= LEAST && gain.is_finite()), bound }
+        let bound = (share < ALL).then(|| two_digits(1.0 / (1.0 - share)));
+        // Of everything nothing is left to take the time of: such a number would be noise.
+        let is_number = |&gain: &f64| gain >= LEAST && gain <= MOST;
+        Self { gain: gain.filter(is_number), bound }
     }
 }
 
+/// What is known of a finding, beside its share.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Basis<'a> {
+    /// Type of the operands, where work is declared.
+    pub dtype: Option<Dtype>,
+    /// Where the declared work lies under the roofline.
+    pub point: Option<&'a Point>,
+    /// The part of the finding's time that waits for DRAM, as sampled.
+    pub stalled: Option<f64>,
+}
+
 /// The part of a finding's time that is left after the advice; `None` where it would be a guess.
-fn part_left(subkind: Subkind, dtype: Option<Dtype>, point: &Point) -> Option<f64> {
-    let f = point.arithmetic.map(|f| f.median);
-    let b = point.bandwidth.map(|b| b.median);
+fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
+    let f = basis.point.and_then(|point| point.arithmetic).map(|f| f.median);
+    let b = basis.point.and_then(|point| point.bandwidth).map(|b| b.median);
     match subkind {
-        Subkind::Bandwidth if dtype == Some(Dtype::I8) => None,
-        Subkind::Bandwidth => Some(f.unwrap_or(0.0).max(0.5)),
+        Subkind::Bandwidth if basis.dtype == Some(Dtype::I8) => None,
+        Subkind::Bandwidth if basis.point.is_some() => Some(f.unwrap_or(0.0).max(0.5)),
+        Subkind::Bandwidth => Some(1.0 - basis.stalled? / 2.0),
+        Subkind::Coherence => Some(1.0 - basis.stalled?),
         Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
-        // What is left of a wait or of a queue would be a guess.
-        _ => None,
+        Subkind::FirstTouch
+        | Subkind::Copy
+        | Subkind::Disk
+        | Subkind::Timer
+        | Subkind::PollLoop
+        | Subkind::Lock
+        | Subkind::Imbalance
+        | Subkind::StarvedQueue
+        | Subkind::Spin
+        | Subkind::Oversubscribed
+        | Subkind::Throttled => Some(0.0),
+        // What is left of a wait for others, or of lookups that are made otherwise, would be a guess.
+        Subkind::Cache
+        | Subkind::Latency
+        | Subkind::Arithmetic
+        | Subkind::Divide
+        | Subkind::Branchy
+        | Subkind::Network
+        | Subkind::Pipe
+        | Subkind::ChildProcess
+        | Subkind::Wakeup
+        | Subkind::Interference
+        | Subkind::Asserted => None,
     }
 }
 
@@ -79,39 +124,57 @@ mod tests {
         }
     }
 
+    fn declared(share: f64, subkind: Subkind, dtype: Dtype, point: &Point) -> Gain {
+        let basis = Basis { dtype: Some(dtype), point: Some(point), stalled: None };
+        Gain::of(share, subkind, &basis)
+    }
+
     #[test]
     fn halving_the_bytes_of_a_third_of_the_time() {
-        let gain = Gain::of(0.351, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.1, 0.9)));
+        let gain = declared(0.351, Subkind::Bandwidth, Dtype::F32, &point(0.1, 0.9));
         assert_eq!((gain.gain, gain.bound), (Some(1.21), Some(1.54)));
     }
 
     #[test]
     fn arithmetic_limits_what_fewer_bytes_are_worth() {
-        let gain = Gain::of(0.5, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.8, 0.9)));
+        let gain = declared(0.5, Subkind::Bandwidth, Dtype::F32, &point(0.8, 0.9));
         assert_eq!(gain.gain, Some(1.11));
     }
 
     #[test]
     fn what_would_be_a_guess_has_only_a_bound() {
-        let gain = Gain::of(0.5, Subkind::Oversubscribed, None, None);
+        let gain = Gain::of(0.5, Subkind::Network, &Basis::default());
         assert_eq!((gain.gain, gain.bound), (None, Some(2.0)));
-        assert_eq!(
-            Gain::of(0.5, Subkind::Bandwidth, Some(Dtype::I8), Some(&point(0.1, 0.9))).gain,
-            None
-        );
+        assert_eq!(declared(0.5, Subkind::Bandwidth, Dtype::I8, &point(0.1, 0.9)).gain, None);
+        assert_eq!(Gain::of(0.5, Subkind::Bandwidth, &Basis::default()).gain, None);
+    }
+
+    #[test]
+    fn a_wait_that_goes_away_is_worth_its_bound() {
+        let gain = Gain::of(0.5, Subkind::Timer, &Basis::default());
+        assert_eq!((gain.gain, gain.bound), (Some(2.0), Some(2.0)));
+        assert_eq!(Gain::of(0.999_9, Subkind::Disk, &Basis::default()), Gain::default());
+    }
+
+    #[test]
+    fn half_of_the_bytes_halve_what_waits_for_them() {
+        let sampled = Basis { stalled: Some(0.8), ..Basis::default() };
+        let gain = Gain::of(0.5, Subkind::Bandwidth, &sampled);
+        assert_eq!((gain.gain, gain.bound), (Some(1.25), Some(2.0)));
     }
 
     #[test]
     fn a_finding_that_is_everything_has_no_bound() {
-        let gain = Gain::of(1.0, Subkind::Bandwidth, Some(Dtype::F32), Some(&point(0.1, 0.9)));
+        let gain = declared(1.0, Subkind::Bandwidth, Dtype::F32, &point(0.1, 0.9));
         assert_eq!((gain.gain, gain.bound), (Some(2.0), None));
     }
 
     proptest! {
         #[test]
-        fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0_usize..7) {
-            let subkinds = [Subkind::Bandwidth, Subkind::Cache, Subkind::Vector, Subkind::Scalar, Subkind::Underused, Subkind::Oversubscribed, Subkind::Asserted];
-            let gain = Gain::of(share, subkinds[which], Some(Dtype::F32), Some(&point(f, b)));
+        fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0..Subkind::ALL.len(), stalled in -0.1_f64..1.1) {
+            let point = point(f, b);
+            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled) };
+            let gain = Gain::of(share, Subkind::ALL[which], &basis);
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);
                 prop_assert!(gain.bound.is_none_or(|bound| value <= bound));

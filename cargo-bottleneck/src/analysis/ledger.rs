@@ -143,7 +143,9 @@ impl Ledger {
                 helper: None,
                 via: None,
             };
-            self.add(blamed(Part::OnCpu, class.on_cpu, class.subkind), time.on_cpu_ns, 0);
+            for (it, ns) in class.mixture.divide(time.on_cpu_ns) {
+                self.add(blamed(Part::OnCpu, it.kind, it.subkind), ns, 0);
+            }
             let by = Some(at.taken_by);
             self.add(
                 blamed(Part::Preempted, Kind::Scheduling, by),
@@ -207,11 +209,12 @@ impl Ledger {
         for span in at.profile.spans.indices().filter(|&span| in_flight.counts[span]) {
             let (time, class) = (times[span], at.classes.spans[span]);
             let asserted = (class.waits != Kind::Other).then_some(Subkind::Asserted);
-            for (part, kind, subkind, ns) in [
-                (Part::OnCpu, class.on_cpu, class.subkind, time.on_cpu_ns),
+            let on_cpu = class.mixture.divide(time.on_cpu_ns);
+            let on_cpu = on_cpu.map(|(it, ns)| (Part::OnCpu, it.kind, it.subkind, ns));
+            for (part, kind, subkind, ns) in on_cpu.chain([
                 (Part::Waits, class.waits, asserted, time.blocked_ns),
                 (Part::Preempted, Kind::Scheduling, Some(at.taken_by), time.preempted_ns),
-            ] {
+            ]) {
                 let blamed =
                     Blamed { span, part, kind, subkind, cause: None, helper: None, via: None };
                 parts.insert(blamed, (ns as f64, 0.0));

@@ -8,6 +8,7 @@
 //! `scene`.
 
 pub mod attribution;
+pub mod band;
 pub mod blame;
 pub mod cause;
 pub mod ceilings;
@@ -16,20 +17,28 @@ mod finding;
 mod frames;
 mod from_machine;
 pub mod gain;
+mod hot_code;
 pub mod identity;
 pub mod in_flight;
 mod interference;
+mod kernel_work;
 pub mod kinds;
 pub mod ledger;
 mod looked_at;
+pub mod mixture;
 mod phases;
 mod pool;
+mod residency;
 mod roles;
 pub mod roofline;
+mod sampled;
 mod scene;
 mod starved;
+mod stream;
 pub mod subkind;
 pub mod summary;
+pub mod testimony;
+mod thresholds;
 pub mod verdict;
 pub mod wording;
 
@@ -37,6 +46,8 @@ pub mod wording;
 mod blame_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod sampled_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -58,7 +69,9 @@ use in_flight::InFlight;
 use kinds::ByKind;
 use ledger::{Basis, Ledger};
 use roles::Roles;
+use sampled::Sampled;
 use subkind::Subkind;
+use testimony::Witness;
 
 /// What the command knows and the profile does not.
 #[derive(Clone, Debug)]
@@ -84,6 +97,8 @@ pub struct Analysis {
     pub times: Column<SpanIdx, SelfTime>,
     /// Kinds of every path, and the regions of those that declare work.
     pub classes: Classification,
+    /// What samples say; `None` where there are none.
+    sampled: Option<Sampled>,
     /// What every path is called.
     pub labels: Column<SpanIdx, Label>,
     /// The spans that count.
@@ -120,8 +135,14 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let ceilings = context.ceilings.as_ref();
     let disturbed = interference::is_by_other_programs(profile, &times);
     let lowered = ceilings.ok().filter(|_| disturbed).map(Ceilings::of_a_disturbed_run);
-    let roles = Roles::of(profile);
-    let classes = classify::classify(profile, &times, &roles, lowered.as_ref().or(ceilings.ok()));
+    let ceilings_here = lowered.as_ref().or(ceilings.ok());
+    let sampled = Sampled::of(profile, ceilings_here);
+    let mut roles = Roles::of(profile);
+    if let Some(sampled) = &sampled {
+        roles.note_spinning(|span| sampled.spins(span));
+    }
+    let witness = sampled.as_ref().map(|it| -> &dyn Witness { it });
+    let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
     let facts = Facts {
@@ -129,6 +150,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         times: &times,
         classes: &classes,
         labels: &labels,
+        witness,
         ledger: &ledger,
         no_ceilings: ceilings.err().map(String::as_str),
         has_requests: in_flight.has_requests,
@@ -153,6 +175,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     Analysis {
         times,
         classes,
+        sampled,
         labels,
         in_flight,
         ledger,

@@ -104,6 +104,13 @@ impl<'a> Roles<'a> {
         res
     }
 
+    /// Takes in who else was seen to wait on the CPU.
+    pub(super) fn note_spinning(&mut self, spins: impl Fn(SpanIdx) -> bool) {
+        for span in self.profile.spans.indices().filter(|&span| spins(span)) {
+            self.spins[span] = true;
+        }
+    }
+
     /// At or inside a request.
     pub(super) fn is_in_request(&self, span: SpanIdx) -> bool {
         self.in_request[span]

@@ -15,16 +15,8 @@ use crate::report::model::Confidence;
 
 use super::ceilings::{Ceilings, Range};
 use super::subkind::Subkind;
+use super::thresholds::{BANDWIDTH_BOUND, BROKEN, COMPUTE_BOUND, FAR};
 use crate::profile::Work;
-
-/// From here on the DRAM bandwidth is the limit.
-const BANDWIDTH_BOUND: f64 = 0.6;
-/// From here on the arithmetic units are the limit.
-const COMPUTE_BOUND: f64 = 0.5;
-/// Below this a ceiling is far away.
-const FAR: f64 = 0.3;
-/// Beyond this a ceiling is broken: measurement leaves room for five percent.
-const BROKEN: f64 = 1.05;
 
 /// Why declared work does not tell what limits a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,6 +307,7 @@ mod tests {
             peaks: vec![peak("AVX-512 FMA", 16, 100e9), peak("scalar FMA", 1, 8e9)],
             threads: Some(1),
             measured: "now".into(),
+            ..Ceilings::default()
         }
     }
 

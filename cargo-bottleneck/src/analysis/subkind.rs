@@ -7,12 +7,26 @@ pub enum Subkind {
     Bandwidth,
     /// A cache delivers as fast as it can.
     Cache,
+    /// Single lines come from DRAM, and nothing else can go on meanwhile.
+    Latency,
+    /// The kernel hands out memory that is touched for the first time.
+    FirstTouch,
+    /// Lines go to and fro between cores that write them.
+    Coherence,
     /// The vector units are near their peak.
     Vector,
     /// The arithmetic is slow enough for scalar code.
     Scalar,
     /// The arithmetic is faster than scalar code, and far below the peak of the vector units.
     Underused,
+    /// Arithmetic on vectors whose data are near; how fast it is for it is not known.
+    Arithmetic,
+    /// Divisions and square roots.
+    Divide,
+    /// Branches.
+    Branchy,
+    /// The kernel copies data for a call.
+    Copy,
     /// Waits for files: read, written, or mapped and not yet in memory.
     Disk,
     /// Waits for a peer behind a socket.
@@ -47,12 +61,19 @@ pub enum Subkind {
 
 impl Subkind {
     /// Every sub-kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 27] = [
         Self::Bandwidth,
         Self::Cache,
+        Self::Latency,
+        Self::FirstTouch,
+        Self::Coherence,
         Self::Vector,
         Self::Scalar,
         Self::Underused,
+        Self::Arithmetic,
+        Self::Divide,
+        Self::Branchy,
+        Self::Copy,
         Self::Disk,
         Self::Network,
         Self::Pipe,
@@ -75,9 +96,16 @@ impl Subkind {
         match self {
             Self::Bandwidth => "bandwidth",
             Self::Cache => "cache",
+            Self::Latency => "latency",
+            Self::FirstTouch => "first-touch",
+            Self::Coherence => "coherence",
             Self::Vector => "vector",
             Self::Scalar => "scalar",
             Self::Underused => "underused",
+            Self::Arithmetic => "arithmetic",
+            Self::Divide => "divide",
+            Self::Branchy => "branchy",
+            Self::Copy => "copy",
             Self::Disk => "disk",
             Self::Network => "network",
             Self::Pipe => "pipe",

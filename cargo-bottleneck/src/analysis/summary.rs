@@ -9,6 +9,7 @@ use crate::report::model::{
 use super::cause::Cause;
 use super::finding::Facts;
 use super::kinds::ratio;
+use super::testimony::Witness;
 use super::{Analysis, Context, frames, identity, verdict, wording};
 
 /// Fills the model of the reports. Pure; a path of depth `d` costs `d` names.
@@ -18,6 +19,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         times: &analysis.times,
         classes: &analysis.classes,
         labels: &analysis.labels,
+        witness: analysis.sampled.as_ref().map(|it| -> &dyn Witness { it }),
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
         ledger: &analysis.ledger,
         has_requests: analysis.in_flight.has_requests,

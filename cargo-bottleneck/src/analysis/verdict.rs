@@ -14,17 +14,8 @@ use super::finding::{Facts, Finding, find};
 use super::kinds::{ByKind, ratio};
 use super::ledger::{Basis, Ledger, Row, kinds_of};
 use super::subkind::Subkind;
+use super::thresholds::{FEW_MOMENTS, MIXED, MOSTLY_QUIET, WIDEST_MARGIN};
 use super::wording;
-
-/// Kinds within so many points of each other are about as large.
-const MIXED: f64 = 0.05;
-/// A server that waits for requests for this part of the run is not limited. One that is busy outside of requests, with
-/// loading its weights for example, does not wait.
-const MOSTLY_QUIET: f64 = 0.9;
-/// Intervals wider than this make a verdict no stronger than moderate, and kinds are not called mixed for it.
-const WIDEST_MARGIN: f64 = 0.15;
-/// Fewer moments than this make a weak verdict.
-const FEW_MOMENTS: u64 = 30;
 
 /// The shares that a verdict rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +89,9 @@ pub fn decide(situation: &Situation) -> Decision {
 pub(super) fn kinds_of_self(facts: &Facts<'_>, span: SpanIdx) -> ByKind {
     let (time, class) = (facts.times[span], facts.classes.spans[span]);
     let mut res = ByKind::default();
-    res.add(class.on_cpu, time.on_cpu_ns);
+    for (it, ns) in class.mixture.divide(time.on_cpu_ns) {
+        res.add(it.kind, ns);
+    }
     res.add(Kind::Scheduling, time.preempted_ns);
     let waits = &facts.ledger.waits[span];
     let mut left = time.blocked_ns;

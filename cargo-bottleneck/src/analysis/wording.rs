@@ -41,6 +41,24 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Memory,
+        subkind: Some(Subkind::Latency),
+        cause: "waits for single lines from DRAM",
+        next: "do several lookups at once or prefetch the next ones, pack what is used together into one line, use huge pages",
+    },
+    Advice {
+        kind: Kind::Memory,
+        subkind: Some(Subkind::FirstTouch),
+        cause: "goes to memory that the kernel hands out for the first time",
+        next: "keep buffers from call to call instead of allocating them anew, or touch them before they are needed",
+    },
+    Advice {
+        kind: Kind::Memory,
+        subkind: Some(Subkind::Coherence),
+        cause: "waits for lines that other cores write",
+        next: "give each thread lines of its own (align to 128 bytes), and bring the results together at the end",
+    },
+    Advice {
+        kind: Kind::Memory,
         subkind: None,
         cause: "waits for memory, as asserted",
         next: "declare `bytes` at this span, so that its bandwidth is measured against the machine's",
@@ -65,9 +83,33 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Compute,
+        subkind: Some(Subkind::Arithmetic),
+        cause: "goes to arithmetic on data that are near",
+        next: "declare `flops` at this span to see how far the peak is; then fewer operations, or more in each instruction",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: Some(Subkind::Divide),
+        cause: "goes to divisions and square roots",
+        next: "multiply by a reciprocal that is computed once, or use the approximate instructions where the result allows it",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: Some(Subkind::Branchy),
+        cause: "goes to branches",
+        next: "replace branches that data decide by tables or masks, or sort the work so that neighbors take the same one",
+    },
+    Advice {
+        kind: Kind::Compute,
         subkind: None,
         cause: "goes to arithmetic, as asserted",
         next: "declare `flops` at this span, so that its rate is measured against the machine's peak",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::Copy),
+        cause: "goes to the kernel, which copies data",
+        next: "keep the data in memory between requests, or map the file, so that nothing is copied",
     },
     Advice {
         kind: Kind::Io,
@@ -217,8 +259,15 @@ pub fn settle_on_cpu(name: &str, reason: Reason) -> String {
                 )
             }
         },
-        Reason::Roofline | Reason::Asserted | Reason::Spins => String::new(),
+        Reason::Roofline | Reason::Sampled | Reason::Asserted | Reason::Spins => String::new(),
     }
+}
+
+/// What would settle on-CPU time of which samples say too little.
+pub fn settle_samples(name: &str, lacks: &str) -> String {
+    format!(
+        "let `{name}` be seen better: samples lack {lacks}; or declare its work: #[bottleneck(flops = ..., bytes = ...)]"
+    )
 }
 
 /// What would settle waits that are `other`.

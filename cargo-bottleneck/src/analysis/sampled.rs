@@ -1,0 +1,306 @@
+//! The witness that has sampled instructions and timed loads of their data.
+//!
+//! [`parts_of`] turns the shares of a piece of code into parts of kinds; a path's mixture is that of its pieces, by samples.
+
+use std::collections::BTreeMap;
+
+use crate::kind::Kind;
+use crate::profile::{Profile, Sampling, SpanIdx};
+use crate::report::model::{Confidence, Evidence, Source};
+
+use super::ceilings::Ceilings;
+use super::hot_code::{HotCode, Piece, PieceIdx, What, Who};
+use super::mixture::Mixture;
+use super::residency::{Measured, Residency};
+use super::subkind::Subkind;
+use super::testimony::{Testimony, Whose, Witness};
+use super::thresholds as at;
+
+/// The samples of a run, judged.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled {
+    code: HotCode,
+    /// By piece; `None` where too little is known.
+    pieces: Vec<Option<Mixture>>,
+    testimonies: BTreeMap<Who, Result<Testimony, String>>,
+}
+
+/// A part of a piece's time.
+type Part = (Kind, Option<Subkind>, f64);
+
+impl Sampled {
+    /// Judges every path that was sampled; `None` where nothing was sampled.
+    pub(super) fn of(profile: &Profile, ceilings: Option<&Ceilings>) -> Option<Self> {
+        let sampling = profile.sampling.as_ref().filter(|it| !it.counted.is_empty())?;
+        let code = HotCode::of(profile, sampling);
+        let measured = ceilings.and_then(|ceilings| {
+            let times = ceilings.load_times.as_ref()?;
+            Some(Measured::of(sampling, &code, times, ceilings))
+        });
+        let mut by_who: BTreeMap<Who, Vec<PieceIdx>> = BTreeMap::new();
+        for (position, piece) in code.pieces.iter().enumerate() {
+            by_who.entry(piece.who).or_default().push(PieceIdx(position));
+        }
+        let mut res =
+            Self { pieces: vec![None; code.pieces.len()], testimonies: BTreeMap::new(), code };
+        let fault_ns = ceilings.and_then(|ceilings| ceilings.page_fault_ns);
+        for (who, pieces) in by_who {
+            let case = Case {
+                code: &res.code,
+                sampling,
+                measured: measured.as_ref(),
+                fault_ns,
+                pieces: &pieces,
+            };
+            let (parts, testimony) = case.judge();
+            for (at, part) in pieces.iter().zip(parts) {
+                res.pieces[at.0] = part;
+            }
+            res.testimonies.insert(who, testimony);
+        }
+        Some(res)
+    }
+
+    /// The kind of one sampled instruction of a path: that of the piece of code around it.
+    #[expect(dead_code, reason = "leaves ask for it")]
+    pub(super) fn kind_of(&self, span: SpanIdx, whose: Whose, sampled: u64) -> Option<Kind> {
+        let piece = self.code.piece(span, whose == Whose::Helpers, sampled)?;
+        self.pieces[piece.0].map(|mixture| mixture.main().0)
+    }
+
+    /// Whether a path's own thread mostly waits on the CPU.
+    pub(super) fn spins(&self, span: SpanIdx) -> bool {
+        let of_path = self.testimonies.get(&self.who(span, Whose::Own));
+        of_path.is_some_and(|heard| {
+            heard.as_ref().is_ok_and(|it| it.mixture.part(Kind::Scheduling) >= at::SPINNING)
+        })
+    }
+
+    fn who(&self, span: SpanIdx, whose: Whose) -> Who {
+        Who { group: self.code.group(span), is_adopted: whose == Whose::Helpers }
+    }
+}
+
+impl Witness for Sampled {
+    fn testify(&self, span: SpanIdx, whose: Whose) -> Option<&Testimony> {
+        self.testimonies.get(&self.who(span, whose))?.as_ref().ok()
+    }
+
+    fn lacks(&self, span: SpanIdx, whose: Whose) -> Option<String> {
+        self.testimonies.get(&self.who(span, whose))?.as_ref().err().cloned()
+    }
+}
+
+/// One path's pieces.
+struct Case<'a> {
+    code: &'a HotCode,
+    sampling: &'a Sampling,
+    measured: Option<&'a Measured<'a>>,
+    fault_ns: Option<f64>,
+    pieces: &'a [PieceIdx],
+}
+
+impl Case<'_> {
+    /// The mixture of every piece, and what they say together.
+    fn judge(&self) -> (Vec<Option<Mixture>>, Result<Testimony, String>) {
+        let n: u64 = self.pieces.iter().map(|at| self.code.pieces[at.0].n()).sum();
+        let together = self.measured.and_then(|it| it.together(self.code, self.pieces));
+        let mut weights: Vec<Part> = Vec::new();
+        let mut mixtures = Vec::new();
+        let mut unsure = 0.0;
+        for &at in self.pieces {
+            let piece = &self.code.pieces[at.0];
+            let own = self.measured.and_then(|it| it.piece(self.code, at));
+            let known = own.filter(is_telling).or(together.filter(is_telling));
+            let parts = parts_of(piece, known.as_ref(), self.measured.and_then(|it| it.bandwidth));
+            let weight = piece.n() as f64;
+            if known.is_some_and(|it| is_at_a_line(&it)) {
+                unsure += weight;
+            }
+            mixtures.push(
+                (known.is_some() || piece.n_of(&[What::Spin]) > 0)
+                    .then(|| Mixture::of(parts.iter().copied())),
+            );
+            weights.extend(
+                parts.into_iter().map(|(kind, subkind, part)| (kind, subkind, part * weight)),
+            );
+        }
+        if n < at::LEAST_SAMPLES {
+            let more = seconds(at::LEAST_SAMPLES - n, self.sampling.period_ns);
+            return (
+                mixtures,
+                Err(format!(
+                    "{more} more of its time on the CPU: {n} of {} samples were taken",
+                    at::LEAST_SAMPLES
+                )),
+            );
+        }
+        let faulting = self.faulting(n);
+        if faulting >= at::FAULTING {
+            for weight in &mut weights {
+                weight.2 *= 1.0 - faulting;
+            }
+            weights.push((Kind::Memory, Some(Subkind::FirstTouch), faulting * n as f64));
+        }
+        let mixture = Mixture::of(weights);
+        if mixture.part(Kind::Other) > 0.5 {
+            return (mixtures, Err(self.why_nothing(together.as_ref())));
+        }
+        let confidence = if unsure > 0.3 * n as f64 || mixture.part(Kind::Other) > 0.2 {
+            Confidence::Weak
+        } else {
+            Confidence::Moderate
+        };
+        let testimony = Testimony {
+            mixture,
+            confidence,
+            dram_stall: together.filter(Residency::is_probed).map(|it| it.dram_stall.mid),
+            evidence: evidence(n, together.as_ref(), faulting),
+            not_seen: Vec::new(),
+        };
+        (mixtures, Ok(testimony))
+    }
+
+    /// Share of the time that goes to page faults without I/O.
+    fn faulting(&self, n: u64) -> f64 {
+        let (Some(measured), Some(fault_ns)) = (self.measured, self.fault_ns) else { return 0.0 };
+        let faults = measured.faults(self.pieces) as f64;
+        (faults * fault_ns / (n as f64 * self.sampling.period_ns.max(1) as f64)).min(1.0)
+    }
+
+    fn why_nothing(&self, together: Option<&Residency>) -> String {
+        let probes = together.map_or(0, |it| it.probes);
+        if !self.sampling.probing.had_partner {
+            return "loads of its data, which `cargo bottleneck run` times beside the program"
+                .to_owned();
+        }
+        if self.measured.is_none() {
+            return "this machine's load times, which could not be measured (cargo bottleneck doctor)".to_owned();
+        }
+        format!(
+            "more calls, or a longer run: {probes} of {} loads of its data could be timed",
+            at::LEAST_PROBES
+        )
+    }
+}
+
+fn seconds(samples: u64, period_ns: u64) -> String {
+    crate::number::time(samples.saturating_mul(period_ns))
+}
+
+/// Enough is known to say something.
+fn is_telling(residency: &Residency) -> bool {
+    residency.is_probed() || residency.accesses.high < at::HARDLY_LOADS
+}
+
+/// Samples could as well have fallen on the other side of a line that decides.
+fn is_at_a_line(residency: &Residency) -> bool {
+    let middle = f64::midpoint(at::PARTLY_STALLED, at::STALLED);
+    let cached = f64::midpoint(at::PARTLY_CACHE_STALLED, at::CACHE_STALLED);
+    let memory = residency.dram_stall.plus(residency.cache_stall);
+    let decides = |band: super::band::Band, line: f64| band.low < line && line < band.high;
+    residency.is_probed()
+        && decides(residency.dram_stall, middle)
+        && (decides(memory, cached) || memory.high < cached)
+}
+
+/// What a piece's time is made of; unexplained where nothing is known.
+fn parts_of(piece: &Piece, residency: Option<&Residency>, bandwidth: Option<f64>) -> Vec<Part> {
+    let n = piece.n().max(1) as f64;
+    let share = |sorts: &[What]| piece.n_of(sorts) as f64 / n;
+    let mut parts = vec![(Kind::Other, None, share(&[What::Unknown]))];
+    for (work, samples) in piece.kernel() {
+        let (kind, subkind) = work.kind();
+        parts.push((kind, subkind, samples as f64 / n));
+    }
+    let mut rest = piece.n_own() as f64 / n;
+    if share(&[What::Spin]) >= at::SPINNING * rest && rest > 0.0 {
+        parts.push((Kind::Scheduling, Some(Subkind::Spin), rest));
+        return parts;
+    }
+    let Some(residency) = residency else {
+        parts.push((Kind::Other, None, rest));
+        return parts;
+    };
+    if residency.is_probed() {
+        let dram = residency.dram_stall.ramp(at::PARTLY_STALLED, at::STALLED);
+        parts.push((Kind::Memory, Some(dram_subkind(piece, residency, bandwidth)), rest * dram));
+        rest *= 1.0 - dram;
+        let all = residency.dram_stall.plus(residency.cache_stall);
+        let cache = all.ramp(at::PARTLY_CACHE_STALLED, at::CACHE_STALLED);
+        let subkind = if is_shared(piece) { Subkind::Coherence } else { Subkind::Cache };
+        parts.push((Kind::Memory, Some(subkind), rest * cache));
+        rest *= 1.0 - cache;
+    }
+    parts.push((Kind::Compute, Some(compute_subkind(piece)), rest));
+    parts
+}
+
+/// Accesses to one address that are far away every time: another core has written the line.
+fn is_shared(piece: &Piece) -> bool {
+    let all = piece.n_of(&[What::Load, What::Store]);
+    2 * piece.advances.fixed > all
+}
+
+fn dram_subkind(piece: &Piece, residency: &Residency, bandwidth: Option<f64>) -> Subkind {
+    if is_shared(piece) {
+        return Subkind::Coherence;
+    }
+    let streams = residency
+        .stream
+        .zip(bandwidth)
+        .is_some_and(|(stream, bandwidth)| stream.is_from_dram(bandwidth));
+    let advances = piece.advances;
+    // What the code says counts more: few calls are long enough for two samples.
+    if advances.strides > advances.scattered || (streams && advances.scattered == 0) {
+        Subkind::Bandwidth
+    } else if advances.scattered > 0 || residency.stream.is_some() && !streams {
+        Subkind::Latency
+    } else {
+        Subkind::Bandwidth
+    }
+}
+
+fn compute_subkind(piece: &Piece) -> Subkind {
+    let own = piece.n_own();
+    let often = |n: u64| n as f64 >= at::OFTEN * own.max(1) as f64;
+    if often(piece.n_of(&[What::Divide])) {
+        Subkind::Divide
+    } else if often(piece.n_of(&[What::Branch])) {
+        Subkind::Branchy
+    } else if 2 * piece.on_vectors >= own {
+        Subkind::Arithmetic
+    } else {
+        Subkind::Scalar
+    }
+}
+
+/// The measurements, for people; shares of what was sampled are rounded to what they are good for.
+fn evidence(n: u64, together: Option<&Residency>, faulting: f64) -> Vec<Evidence> {
+    let mut res = Vec::new();
+    let mut add = |what: String, value: f64, unit: &str, of: Option<f64>, source: Source| {
+        res.push(Evidence { what, value, unit: unit.to_owned(), of, source });
+    };
+    let percent = |share: f64| (100.0 * share).round();
+    if faulting >= at::FAULTING {
+        add("time in page faults".to_owned(), percent(faulting), "%", None, Source::Inferred);
+    }
+    let Some(residency) = together else {
+        add("samples of its instructions".to_owned(), n as f64, "samples", None, Source::Measured);
+        return res;
+    };
+    let what = format!("held up by loads and stores, in {n} samples");
+    add(what, percent(residency.accesses.mid), "%", None, Source::Measured);
+    if residency.is_probed() {
+        let what = format!("from DRAM, of {} timed loads of data it needed next", residency.probes);
+        add(what, percent(residency.from_dram.mid), "%", None, Source::Measured);
+        let tens = |share: f64| (10.0 * share).round() * 10.0;
+        if residency.from_cache.mid >= 0.1 {
+            let what = "from a cache beyond the core's own".to_owned();
+            add(what, percent(residency.from_cache.mid), "%", None, Source::Measured);
+        }
+        let what = "time that waits for DRAM, about".to_owned();
+        add(what, tens(residency.dram_stall.mid), "%", None, Source::Inferred);
+    }
+    res
+}
