@@ -55,7 +55,7 @@ impl Keeper {
         if !tables.has_counter {
             session.note_capability("residency", Some("loads cannot be timed without a counter"));
         }
-        Some(Self {
+        let mut keeper = Self {
             session,
             tables,
             blocks: Blocks::new(&session.arena),
@@ -68,7 +68,9 @@ impl Keeper {
             list_due_ns: 0,
             lists: 0,
             served_due_ns: 0,
-        })
+        };
+        keeper.list_code();
+        Some(keeper)
     }
 
     /// Does what is due. Returns whether there was anything.
@@ -102,10 +104,17 @@ impl Keeper {
                 blocks.copy_around(address);
             }
         });
-        if lacks && let Ok(text) = std::fs::read_to_string("/proc/self/maps") {
-            self.mappings.write(&self.session.arena, &text);
+        if lacks {
+            self.list_code();
         }
         has_any
+    }
+
+    /// Writes where the program's code comes from.
+    fn list_code(&mut self) {
+        if let Ok(text) = std::fs::read_to_string("/proc/self/maps") {
+            self.mappings.write(&self.session.arena, &text);
+        }
     }
 
     /// A program that takes the signal for itself must not get ours.
