@@ -10,8 +10,11 @@ use super::{Tables, handler, repair};
 use crate::os;
 use crate::record::session::Session;
 
-/// How often it is looked for instructions that were sampled for the first time.
+/// How often it is looked for instructions that were sampled for the first time, how many are served at once, and the share of
+/// CPU time that this may need.
 const CODE_NS: u64 = 20_000_000;
+const AT_ONCE: usize = 32;
+const SHARE_OF_CODE: u64 = 1000;
 /// How often memory is listed, and the share of CPU time that lists may need.
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
@@ -78,8 +81,7 @@ impl Keeper {
         if self.is_over || now_ns < self.code_due_ns {
             return false;
         }
-        self.code_due_ns = now_ns + CODE_NS;
-        let has_code = self.copy_code();
+        let has_code = self.copy_code(now_ns);
         let has_partner = self.tables.accesses.head.partner.load(Relaxed) == 1;
         if has_partner && !self.is_probing_over && self.list_due_ns <= now_ns {
             self.look_at_memory(now_ns);
@@ -93,12 +95,15 @@ impl Keeper {
     }
 
     /// Copies the code around instructions that were sampled for the first time.
-    fn copy_code(&mut self) -> bool {
-        let mut has_any = false;
+    fn copy_code(&mut self, now_ns: u64) -> bool {
+        self.code_due_ns = now_ns + CODE_NS;
+        if !self.tables.samples.has_new() {
+            return false;
+        }
+        let began_ns = os::time::thread_cpu_ns();
         let mut lacks = false;
         let (blocks, mappings) = (&mut self.blocks, &self.mappings);
-        self.tables.samples.for_each_new(|address| {
-            has_any = true;
+        self.tables.samples.for_each_new(AT_ONCE, |address| {
             lacks |= mappings.lacks(address);
             if let Some(blocks) = blocks {
                 blocks.copy_around(address);
@@ -107,7 +112,9 @@ impl Keeper {
         if lacks {
             self.list_code();
         }
-        has_any
+        let cost_ns = os::time::thread_cpu_ns().saturating_sub(began_ns);
+        self.code_due_ns = now_ns + CODE_NS.max(cost_ns * SHARE_OF_CODE);
+        true
     }
 
     /// Writes where the program's code comes from.
