@@ -2,6 +2,7 @@
 //! code.
 #![cfg(target_arch = "x86_64")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+#![expect(clippy::print_stdout, reason = "what a failed test has measured")]
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -175,5 +176,30 @@ fn every_end_by_a_fault_is_what_it_is_without_sampling() {
         assert_eq!(output.status.signal(), Some(signal), "{mode}: {output:?}");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(message.contains("has overflowed its stack"), mode == "overflow", "{message}");
+    }
+}
+
+/// Not a test of the code but of the machine with it: prints what samples and probes cost. `--ignored` runs it.
+#[test]
+#[ignore = "a measurement; needs a quiet machine"]
+fn what_a_sample_costs() {
+    for round in 0..7 {
+        let off = Command::new(CALLER).args(["gaps", "1"]).output().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let alone = start(directory.path(), CALLER, &["gaps", "1"]).wait_with_output().unwrap();
+        let (tables, recorded, probed) = run(CALLER, &["gaps", "1"]);
+        let head = &tables.head;
+        let handler_us = recorded.ns(head.handler_ticks) / head.samples.max(1) as f64 / 1e3;
+        println!(
+            "round {round}\n  off     {}  sampled {}  probed  {}  in the handler {handler_us:.2} us a sample, {} samples, {} probes, recorder {:.3} %",
+            text(&off),
+            text(&alone),
+            text(&probed),
+            head.samples,
+            head.probes,
+            recorded.header.recorder_cpu_ns as f64
+                / (recorded.header.last_ns - recorded.header.start_ns) as f64
+                * 100.0
+        );
     }
 }

@@ -293,7 +293,9 @@ mod tests {
                     })
                 })
                 .collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         let table = TABLE.get().unwrap();
         let lost = table.head.lost.load(Relaxed);

@@ -2,10 +2,13 @@
 //!
 //! - `calls SECONDS`: makes system calls that sleep, wait and move data, and counts those that were interrupted or cut short.
 //! - `signals SECONDS`: has handlers of its own for the signals that sampling uses.
+//! - `gaps SECONDS`: walks over a few lines again and again, and says for which part of its CPU time it was held up, and how often,
+//!   by what takes 1 to 60 µs: ticks of the kernel, and samples.
 //! - `overflow`, `null`, `sent`: ends by a stack overflow, by a fault, or by a signal that is sent to it.
 #![expect(clippy::print_stdout, reason = "tells the test what it did")]
 
 use std::arch::asm;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,7 @@ fn main() {
     match args.first().map(String::as_str) {
         Some("calls") => calls(until),
         Some("signals") => signals(until),
+        Some("gaps") => gaps(until),
         Some("overflow") => {
             work_until(until);
             println!("{}", deeper(&[1; 512]));
@@ -93,7 +97,6 @@ fn calls(until: Instant) {
             wrong.push((name, std::io::Error::last_os_error().raw_os_error()));
         }
     };
-    use std::os::fd::AsRawFd as _;
     while Instant::now() < until {
         burn(&data);
         let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
@@ -123,6 +126,47 @@ fn calls(until: Instant) {
     println!(
         "{made} calls, wrong {wrong:?}, read all {}, interrupted {interrupted}",
         read == written
+    );
+}
+
+fn gaps(until: Instant) {
+    const LEAST_NS: f64 = 1_000.0;
+    const MOST_NS: f64 = 60_000.0;
+    let data = vec![1_u64; 2048];
+    let (mut held_up, mut count) = (0.0, 0_u64);
+    let began = Instant::now();
+    // SAFETY: reads a register.
+    let ticks = || unsafe { std::arch::x86_64::_rdtsc() };
+    let first = ticks();
+    let mut lengths = Vec::with_capacity(1 << 16);
+    while Instant::now() < until {
+        let _span = span!("walks");
+        let mut before = ticks();
+        for _ in 0..2000 {
+            walk::walk(&data[..256], 8);
+            let now = ticks();
+            lengths.push(now - before);
+            before = now;
+        }
+        lengths.retain(|&length| 1000 < length);
+    }
+    let rate = (ticks() - first) as f64 / began.elapsed().as_nanos() as f64;
+    for length in lengths {
+        let ns = length as f64 / rate;
+        if (LEAST_NS..MOST_NS).contains(&ns) {
+            held_up += ns;
+            count += 1;
+        }
+    }
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let cpu = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    println!(
+        "{:.1} gaps a CPU second, {:.2} us each, {:.3} % of its CPU time",
+        count as f64 / cpu,
+        held_up / count.max(1) as f64 / 1e3,
+        held_up / cpu / 1e7
     );
 }
 
