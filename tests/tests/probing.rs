@@ -67,7 +67,7 @@ fn arena(text: &str) -> std::ops::Range<u64> {
 
 #[test]
 fn loads_of_a_large_buffer_are_far_and_those_of_a_small_one_are_near() {
-    let (tables, recorded, output) = run(WALKER, &["stable", "3"]);
+    let (tables, recorded, output) = run(WALKER, &["stable", "2"]);
     assert_eq!(text(&output), "true\n");
     assert_eq!(tables.head.is_probing, 1);
     let latencies = |path: &str, flags: u32| {
