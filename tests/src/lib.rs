@@ -4,6 +4,8 @@ mod at_site;
 pub mod command;
 pub mod executor;
 pub mod hostile;
+#[cfg(target_arch = "x86_64")]
+pub mod hostile_memory;
 pub mod label;
 pub mod neighbors;
 #[cfg(target_arch = "x86_64")]

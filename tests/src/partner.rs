@@ -1,5 +1,6 @@
 //! A partner for a program under test: what `cargo bottleneck` is beside a program that it runs, for code that is known
 //! without decoding it.
+#![expect(clippy::cast_ptr_alignment, reason = "chunks of the mapped file are 64-aligned")]
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd as _;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use bottleneck_runtime::format::{samples, snapshot, task};
+use bottleneck_runtime::format::{accesses, code, recipes, samples, snapshot, task};
 use bottleneck_tests::{Recorded, profiles};
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
@@ -167,8 +167,12 @@ fn a_file_does_not_grow_with_calls() {
     let (four, _) = record(&["many", "4"]);
     assert_eq!((two.bytes, two.header.used), (four.bytes, four.header.used));
     assert_eq!(four.node("main/group#3/step#4/leaf").count, 40_000);
-    // What does not depend on the paths: the tables of snapshots and samples, and the first record of tasks.
-    let fixed = 2 * snapshot::TABLE_BYTES + 64 * task::TASKS + 32 * samples::SLOTS;
+    // What does not depend on the paths: the tables of snapshots and samples, the copied code, and the first record of tasks.
+    let sampling = 32 * (samples::SLOTS + recipes::SLOTS)
+        + 80 * accesses::ENTRIES
+        + code::ENTRY_BYTES * code::BLOCKS
+        + 8192;
+    let fixed = 2 * snapshot::TABLE_BYTES + 64 * task::TASKS + sampling;
     let per_path = (four.header.used - fixed as u64) / four.nodes.len() as u64;
     assert!(per_path <= 2048, "{per_path} bytes a path");
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A chunk of kind [`super::ChunkKind::Maps`] holds the lines of `/proc/self/maps` whose pages can be executed, as text; `aux`
-//! has its bytes. There is another one when code was mapped since; the later chunk counts where both know an address.
+//! has its bytes, and the chunk may be longer. There is another one when code was mapped since; the later chunk counts where both know an address.
 
 /// Entries in the chunk.
 pub const BLOCKS: usize = 768;

@@ -192,7 +192,7 @@ impl Session {
     /// Notes what the code says around instructions that were sampled for the first time, where nobody else does.
     pub(super) fn note_new_samples(&self) {
         if let Some(table) = self.samples.get() {
-            table.for_each_new(|_| ());
+            table.for_each_new(usize::MAX, |_| ());
         }
     }
 

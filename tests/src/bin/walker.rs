@@ -1,30 +1,47 @@
 //! A program whose loads are known to the byte: one loop in assembly, which a test can write the recipe of.
 //!
-//! - `walker stable SECONDS`: walks over one buffer again and again.
-//! - `walker pool SECONDS`: threads without spans walk, and a span waits for them.
+//! - `stable SECONDS`: walks over one large and one small buffer again and again, for so much CPU time of its thread.
+//! - `pool SECONDS`: threads without spans walk, and a span waits for them.
+//! - `hostile SECONDS`: threads walk over memory that they map, unmap, protect and move all the time, and over a device.
+//! - `served SECONDS`: walks over memory whose page faults the program serves itself. Ends with 77 where that is refused.
+//! - `fork SECONDS`: forks and starts programs while it walks.
 #![expect(clippy::print_stdout, reason = "tells the test what it did")]
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bottleneck_runtime::span;
-use bottleneck_tests::walk;
+use bottleneck_tests::hostile_memory::{Arena, churn, device, serve_faults};
+use bottleneck_tests::{NOT_ALLOWED_HERE, walk};
 
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let seconds: f64 = args.get(1).and_then(|it| it.parse().ok()).unwrap_or(1.0);
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     match args.first().map(String::as_str) {
-        Some("stable") => stable(until),
+        Some("stable") => stable(|| cpu_seconds() < seconds),
         Some("pool") => pool(until),
+        Some("hostile") => hostile(until),
+        Some("served") => return served(until),
+        Some("fork") => fork(until),
         other => panic!("no mode {other:?}"),
     }
+    ExitCode::SUCCESS
 }
 
-fn stable(until: Instant) {
+/// CPU time of the calling thread: how much a test sees does not depend on who else uses the machine.
+fn cpu_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn stable(goes_on: impl Fn() -> bool) {
     let large = vec![1_u64; 16 << 20];
     let small = vec![1_u64; 2048];
     let (mut sum, mut rounds) = (0_u64, 0_u64);
-    while Instant::now() < until {
+    while goes_on() {
         {
             let _span = span!("large");
             sum = sum.wrapping_add(walk(&large, 8));
@@ -37,7 +54,7 @@ fn stable(until: Instant) {
         }
         rounds += 1;
     }
-    println!("{rounds} {}", sum == rounds * ((2 << 20) + 2048 * 10_000));
+    println!("{}", sum == rounds * ((2 << 20) + 2048 * 10_000));
 }
 
 fn pool(until: Instant) {
@@ -55,4 +72,79 @@ fn pool(until: Instant) {
     for thread in threads {
         thread.join().expect("the thread does not panic");
     }
+}
+
+fn hostile(until: Instant) {
+    let arena = Arena::reserve(192 << 20);
+    println!("{:x} {:x}", arena.start(), arena.end());
+    let third = arena.thirds();
+    std::thread::scope(|scope| {
+        for (part, seed) in [(&third[0], 1), (&third[1], 2)] {
+            scope.spawn(move || {
+                let mut random = seed;
+                while Instant::now() < until {
+                    let _span = span!("churns");
+                    churn(part, &mut random);
+                }
+            });
+        }
+        let part = &third[2];
+        scope.spawn(move || {
+            device(
+                part,
+                || Instant::now() < until,
+                |words| {
+                    let _span = span!("device");
+                    words()
+                },
+            );
+        });
+        scope.spawn(move || stable(|| Instant::now() < until));
+    });
+}
+
+fn served(until: Instant) -> ExitCode {
+    let arena = Arena::reserve(64 << 20);
+    println!("{:x} {:x}", arena.start(), arena.end());
+    match serve_faults(&arena) {
+        Err(error) => {
+            println!("userfaultfd: {error}");
+            return ExitCode::from(NOT_ALLOWED_HERE);
+        }
+        Ok(words) => {
+            while Instant::now() < until {
+                let _span = span!("served");
+                assert_eq!(walk(words, 8), 0);
+            }
+        }
+    }
+    println!("true");
+    ExitCode::SUCCESS
+}
+
+fn fork(until: Instant) {
+    let data = vec![1_u64; 1 << 20];
+    let mut is_right = true;
+    while Instant::now() < until {
+        let _span = span!("parent");
+        // SAFETY: the child makes no use of what other threads may hold: it walks, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let sum = {
+                let _span = span!("child");
+                (0..20).map(|_| walk(&data, 1)).sum::<u64>()
+            };
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(sum != 20 << 20)) };
+        }
+        let own = (0..20).map(|_| walk(&data, 1)).sum::<u64>();
+        let mut status = 0;
+        // SAFETY: `status` is a valid place.
+        let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        is_right &= own == 20 << 20 && ended == child && status == 0;
+        let program = std::env::current_exe().expect("a program has a path");
+        let output = std::process::Command::new(program).args(["stable", "0.05"]).output();
+        is_right &= output.is_ok_and(|it| it.status.success() && it.stdout == b"true\n");
+    }
+    println!("{is_right}");
 }

@@ -11,8 +11,9 @@ use crate::os::memory;
 
 /// Blocks before and behind an instruction that are copied with its own.
 const AROUND: u64 = 1;
-/// Lists of mappings that are written at most.
+/// Lists of mappings that are written at most, and what their lengths are multiples of.
 const LISTS: u32 = 64;
+const LIST_BYTES: usize = 8192;
 
 /// The blocks of one process.
 #[derive(Debug)]
@@ -96,13 +97,14 @@ impl Mappings {
             lines.filter(|(_, line)| line.is_executable())
         };
         self.known = lines().map(|(_, line)| (line.start, line.end)).collect();
-        let bytes = lines().map(|(text, _)| text.len() + 1).sum();
-        arena.text_chunk(ChunkKind::Maps, bytes, |put| {
-            for (text, _) in lines() {
-                put(text.as_bytes());
-                put(b"\n");
-            }
-        });
+        let text: String = lines().flat_map(|(text, _)| [text, "\n"]).collect();
+        // Longer than the text, so that the file's length does not depend on where things are mapped.
+        let Some(chunk) = arena.spare_chunk(text.len().next_multiple_of(LIST_BYTES)) else {
+            return;
+        };
+        // SAFETY: the payload is at least as long as the text; no reader looks before it is published.
+        unsafe { chunk.payload().copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+        chunk.publish(ChunkKind::Maps, u32::try_from(text.len()).unwrap_or(0));
     }
 }
 

@@ -117,8 +117,13 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
         if let Some(address) = address {
             group.add(Found { sampled: registers.ip, open_since, address, ticks });
         }
-        if registers.can_fault && tables.accesses.head.is_probing.load(Relaxed) == 1 {
+        let is_probing = tables.accesses.head.is_probing.load(Relaxed) == 1;
+        if registers.can_fault && is_probing && !slot.pauses() {
+            let begin = counter();
             probe_ahead(tables, slot, group, place.node, &mut access);
+            if tables.ticks_of_50_us < counter().saturating_sub(begin) {
+                slot.pause();
+            }
         }
     }
     tables.accesses.append(&access);

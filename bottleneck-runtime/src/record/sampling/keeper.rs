@@ -10,8 +10,11 @@ use super::{Tables, handler, repair};
 use crate::os;
 use crate::record::session::Session;
 
-/// How often it is looked for instructions that were sampled for the first time.
+/// How often it is looked for instructions that were sampled for the first time, how many are served at once, and the share of
+/// CPU time that this may need.
 const CODE_NS: u64 = 20_000_000;
+const AT_ONCE: usize = 32;
+const SHARE_OF_CODE: u64 = 1000;
 /// How often memory is listed, and the share of CPU time that lists may need.
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
@@ -55,7 +58,7 @@ impl Keeper {
         if !tables.has_counter {
             session.note_capability("residency", Some("loads cannot be timed without a counter"));
         }
-        Some(Self {
+        let mut keeper = Self {
             session,
             tables,
             blocks: Blocks::new(&session.arena),
@@ -68,7 +71,9 @@ impl Keeper {
             list_due_ns: 0,
             lists: 0,
             served_due_ns: 0,
-        })
+        };
+        keeper.list_code();
+        Some(keeper)
     }
 
     /// Does what is due. Returns whether there was anything.
@@ -76,8 +81,7 @@ impl Keeper {
         if self.is_over || now_ns < self.code_due_ns {
             return false;
         }
-        self.code_due_ns = now_ns + CODE_NS;
-        let has_code = self.copy_code();
+        let has_code = self.copy_code(now_ns);
         let has_partner = self.tables.accesses.head.partner.load(Relaxed) == 1;
         if has_partner && !self.is_probing_over && self.list_due_ns <= now_ns {
             self.look_at_memory(now_ns);
@@ -91,21 +95,33 @@ impl Keeper {
     }
 
     /// Copies the code around instructions that were sampled for the first time.
-    fn copy_code(&mut self) -> bool {
-        let mut has_any = false;
+    fn copy_code(&mut self, now_ns: u64) -> bool {
+        self.code_due_ns = now_ns + CODE_NS;
+        if !self.tables.samples.has_new() {
+            return false;
+        }
+        let began_ns = os::time::thread_cpu_ns();
         let mut lacks = false;
         let (blocks, mappings) = (&mut self.blocks, &self.mappings);
-        self.tables.samples.for_each_new(|address| {
-            has_any = true;
+        self.tables.samples.for_each_new(AT_ONCE, |address| {
             lacks |= mappings.lacks(address);
             if let Some(blocks) = blocks {
                 blocks.copy_around(address);
             }
         });
-        if lacks && let Ok(text) = std::fs::read_to_string("/proc/self/maps") {
+        if lacks {
+            self.list_code();
+        }
+        let cost_ns = os::time::thread_cpu_ns().saturating_sub(began_ns);
+        self.code_due_ns = now_ns + CODE_NS.max(cost_ns * SHARE_OF_CODE);
+        true
+    }
+
+    /// Writes where the program's code comes from.
+    fn list_code(&mut self) {
+        if let Ok(text) = std::fs::read_to_string("/proc/self/maps") {
             self.mappings.write(&self.session.arena, &text);
         }
-        has_any
     }
 
     /// A program that takes the signal for itself must not get ours.

@@ -10,6 +10,8 @@ use super::recent::{GROUPS, Group};
 
 /// Threads that are sampled at the same time at most.
 pub(super) const SLOTS: usize = 1024;
+/// Samples without probes after one that took long.
+const PAUSE: u32 = 16;
 /// The upper half of what a timer of ours sends.
 const MAGIC: u64 = 0x626E_636B;
 
@@ -25,6 +27,8 @@ pub(super) struct Slot {
     pub(super) recorder: AtomicPtr<Recorder>,
     /// State of the choice among addresses.
     random: AtomicU64,
+    /// Samples that are left before something is probed again.
+    pause: AtomicU32,
     /// Page faults at the sample before.
     faults: AtomicU64,
     /// Addresses that it used lately, by node.
@@ -52,6 +56,7 @@ impl Slot {
         }
         self.faults.store(u64::MAX, Relaxed);
         self.random.store(seed | 1, Relaxed);
+        self.pause.store(0, Relaxed);
         self.set_recorder(recorder);
         value(generation, self.number)
     }
@@ -76,6 +81,18 @@ impl Slot {
         state ^= state << 17;
         self.random.store(state, Relaxed);
         state >> 16
+    }
+
+    /// Whether to leave this sample unprobed.
+    pub(super) fn pauses(&self) -> bool {
+        let left = self.pause.load(Relaxed);
+        self.pause.store(left.saturating_sub(1), Relaxed);
+        0 < left
+    }
+
+    /// Probing took long: others hold the locks of the address space. The next samples do without.
+    pub(super) fn pause(&self) {
+        self.pause.store(PAUSE, Relaxed);
     }
 
     /// Page faults since this was last asked, of the calling thread, whose slot this is.
