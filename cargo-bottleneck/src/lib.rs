@@ -25,6 +25,7 @@ pub mod kind;
 pub mod launch;
 pub mod machine;
 pub mod number;
+pub mod partner;
 pub mod profile;
 pub mod report;
 pub mod run_dir;

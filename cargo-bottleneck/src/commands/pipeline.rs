@@ -52,6 +52,9 @@ pub struct RunFacts {
     pub has_line_numbers: Option<bool>,
     /// Whether the build was optimized; `None` for a program that was not built by this command.
     pub is_optimized: Option<bool>,
+    /// Why the instructions that the program sampled were not decoded while it ran; `None` if they were.
+    #[serde(default)]
+    pub not_decoded: Option<String>,
 }
 
 impl RunFacts {
@@ -80,6 +83,7 @@ impl RunFacts {
             usage: ended.usage,
             has_line_numbers: None,
             is_optimized: None,
+            not_decoded: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::fault;
 use crate::launch;
 use crate::machine::Machine;
+use crate::partner::Partner;
 use crate::run_dir::{self, RunDir};
 use crate::signals::SignalGuard;
 use crate::status::Status;
@@ -84,6 +85,7 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     let limit = settings.duration.map(duration::shown);
     let limit = limit.map(|time| format!(" for {time}")).unwrap_or_default();
     status.line("Running", format_args!("{}{limit}", runnable.description));
+    let partner = Partner::start(directory.path().to_owned(), directory.fallback_path());
     let running = match launch::start(&runnable.launch, &runnable.name, settings.duration, &signals)
     {
         Ok(running) => running,
@@ -96,10 +98,12 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
         directory.publish();
     }
     let ended = running.wait()?;
+    let not_decoded = partner.finish();
 
     let facts = RunFacts {
         has_line_numbers: runnable.has_line_numbers,
         is_optimized: runnable.is_optimized,
+        not_decoded,
         ..RunFacts::new(&runnable.name, command_line, settings.duration, &ended)
     };
     if ended.exit.signal.is_some() && !ended.is_as_asked() {

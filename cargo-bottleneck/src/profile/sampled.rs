@@ -119,6 +119,17 @@ impl<'a> RawSampling<'a> {
     }
 }
 
+impl Code {
+    /// Code from entries of chunks as they lie in a recording, one behind the other, and from lists of mappings; of two that
+    /// know an address the later one counts. What cannot be is dropped.
+    pub fn read(entries: &[u8], maps: &[String]) -> Self {
+        let blocks = entries.chunks_exact(ENTRY_BYTES).filter_map(block);
+        let blocks = blocks.filter(|(_, bytes)| !bytes.is_empty()).collect();
+        let texts: Vec<&str> = maps.iter().map(String::as_str).collect();
+        Self { maps: mappings(&texts, &mut Damages::default()), blocks: joined(&blocks) }
+    }
+}
+
 /// Samples by path and instruction. Damage to the spans' own was counted when they were added up by path.
 fn counted(
     samples: &RawSamples<'_>,
