@@ -20,6 +20,7 @@ pub(crate) fn context() -> Context {
         }],
         threads: Some(1),
         measured: "in a test".into(),
+        ..Ceilings::default()
     };
     Context {
         program: "app".into(),

@@ -315,6 +315,7 @@ mod tests {
             peaks: vec![peak("AVX-512 FMA", 16, 100e9), peak("scalar FMA", 1, 8e9)],
             threads: Some(1),
             measured: "now".into(),
+            ..Ceilings::default()
         }
     }
 
