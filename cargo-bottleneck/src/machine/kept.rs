@@ -114,7 +114,7 @@ fn with_fresh_load_times(kept: Ceilings) -> Option<Ceilings> {
         kept.cache_read.iter().map(|cache| Some(cache.holds?.get())).collect();
     let earlier = kept.load_times.as_ref()?;
     let fresh = residency::time_again(&holds?, earlier).ok()?;
-    residency::agrees(earlier, &fresh).then(|| Ceilings { load_times: Some(fresh), ..kept })
+    residency::agrees(earlier, &fresh).then_some(Ceilings { load_times: Some(fresh), ..kept })
 }
 
 /// The caches of an earlier measurement.

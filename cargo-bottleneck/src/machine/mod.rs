@@ -125,6 +125,7 @@ mod tests {
     use crate::units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Nanos, Ratio};
 
     /// A machine made up, with something of every kind present and missing.
+    #[expect(clippy::too_many_lines, reason = "one literal")]
     pub(super) fn constructed() -> Machine {
         let interval =
             |min: f64, median: f64, max: f64, windows| Interval { min, median, max, windows };

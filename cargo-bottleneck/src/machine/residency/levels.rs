@@ -18,7 +18,7 @@ pub(super) struct Point {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Level {
     /// 1 is next to the core.
-    pub(super) level: u8,
+    pub(super) number: u8,
     /// The median of its part of the curve.
     pub(super) typical: Point,
     /// The largest data whose loads still take about its time.
@@ -55,7 +55,7 @@ pub(super) fn find(curve: &[Point], memory_ns: f64) -> Vec<Level> {
         let limit = (time_of(&times, first, last) * next).sqrt();
         let holds = times.iter().rposition(|&ns| ns <= limit).unwrap_or(last).max(last);
         levels.push(Level {
-            level: u8::try_from(index + 1).unwrap_or(u8::MAX),
+            number: u8::try_from(index + 1).unwrap_or(u8::MAX),
             typical: middle(&curve[first..=last]),
             holds: curve[holds].bytes,
             may_hold_more: holds + 1 == curve.len(),

@@ -61,7 +61,7 @@ pub(super) fn measure(topology: &Topology) -> Result<Residency, String> {
     let huge = HUGE_PAGE as f64;
     let mut latencies: Vec<LoadLatency> = levels
         .iter()
-        .map(|l| latency(Some(l.level), l.typical.bytes, huge, l.typical.ns))
+        .map(|l| latency(Some(l.number), l.typical.bytes, huge, l.typical.ns))
         .collect();
     latencies.push(latency(None, FLUSHED, huge, memory));
 
@@ -75,7 +75,7 @@ pub(super) fn measure(topology: &Topology) -> Result<Residency, String> {
     let mut pages = Pages::small(timed::MOST).map_err(error)?;
     let load_times = timed::measure(&mut pages, &holds, skid)?;
     let caches = levels.iter().map(|level| Known {
-        level: level.level,
+        level: level.number,
         size: level.holds as f64,
         is_measured: true,
         may_hold_more: level.may_hold_more,

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((found.near.ticks, found.far.ticks), (88, 183));
         assert_eq!(found.off, None);
         assert_eq!(found.step, 2);
-        assert_eq!(found.near.inner_mistaken.get() + found.far.outer_mistaken.get(), 0.0);
+        assert_eq!((found.near.inner_mistaken, found.far.outer_mistaken), (Ratio(0.0), Ratio(0.0)));
         let memory = found.of(None).unwrap();
         assert!((272..=278).contains(&memory.p10) && memory.median == 300, "{memory:?}");
     }
