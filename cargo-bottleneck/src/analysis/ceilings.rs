@@ -51,6 +51,38 @@ pub struct Peak {
     pub rate: Range,
 }
 
+/// One level of the caches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cache {
+    /// 1 is next to the core.
+    pub level: u8,
+    /// Bytes per second that one thread reads from it.
+    pub read: Range,
+    /// The largest data, in bytes, that it was seen to keep; of a shared one that is what its neighbors leave.
+    pub holds: Option<f64>,
+    /// One load that waits for the one before it, in ns.
+    pub load_ns: Option<f64>,
+}
+
+/// What the ticks of one timed load say of where its data are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadTimes {
+    /// Ticks in a second.
+    pub tick_rate: f64,
+    /// Fewer ticks: a cache of the core's own.
+    pub near: u32,
+    /// So many ticks or more: memory.
+    pub far: u32,
+    /// Median ticks of a load from the innermost cache.
+    pub hot: u32,
+    /// Median ticks of a load from the last cache.
+    pub last_cache: u32,
+    /// Median ticks of a load from memory.
+    pub memory: u32,
+    /// A thread that waits for a load is seen so many instructions behind it.
+    pub skid: u32,
+}
+
 /// Ceilings measured on the machine that the program ran on. Each is that of `threads` threads together, measured with
 /// as many threads as do declared work at once in the run ([`super::working_threads`]).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,19 +97,16 @@ pub struct Ceilings {
     pub threads: Option<u32>,
     /// How and when they were measured, for people.
     pub measured: String,
-    /// What tells where the data of a timed load were; `None` where that cannot be told.
+    /// The caches, the innermost first, each read by one thread.
+    pub caches: Vec<Cache>,
+    /// One load from memory that waits for the one before it, in ns, in pages of 4 KiB.
+    pub memory_load_ns: Option<f64>,
+    /// Timed loads, where they are good evidence; else [`Self::no_load_times`] says why not.
     pub load_times: Option<LoadTimes>,
-    /// What the kernel needs to hand out a page of 4 KiB for the first time, in ns.
-    pub page_fault_ns: Option<f64>,
-}
-
-/// The lines between near and far, in ticks of the time-stamp counter, fences included.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LoadTimes {
-    /// At most this: the line was in a cache of the core's own.
-    pub near_ticks: f64,
-    /// At least this: it was in DRAM.
-    pub far_ticks: f64,
+    /// Why [`Self::load_times`] are missing.
+    pub no_load_times: String,
+    /// The first touch of a page of 4 KiB, in ns.
+    pub page_fault_ns: Option<Range>,
 }
 
 impl Ceilings {

@@ -21,8 +21,17 @@ pub(crate) fn context() -> Context {
         }],
         threads: Some(1),
         measured: "in a test".into(),
-        load_times: Some(LoadTimes { near_ticks: 80.0, far_ticks: 200.0 }),
-        page_fault_ns: Some(500.0),
+        load_times: Some(LoadTimes {
+            tick_rate: 1e9,
+            near: 80,
+            far: 200,
+            hot: 50,
+            last_cache: 120,
+            memory: 300,
+            skid: 1,
+        }),
+        page_fault_ns: Some(Range::exactly(500.0)),
+        ..Ceilings::default()
     };
     Context {
         program: "app".into(),

@@ -54,7 +54,7 @@ mod tests;
 mod wait_tests;
 
 pub use attribution::SelfTime;
-pub use ceilings::{Ceilings, Peak, Range};
+pub use ceilings::{Cache, Ceilings, LoadTimes, Peak, Range};
 pub use pool::working_threads;
 pub use summary::summarize;
 

@@ -51,10 +51,9 @@ impl Loads {
     }
 
     fn add(&mut self, ticks: u32, times: &LoadTimes) {
-        let ticks = f64::from(ticks);
-        if ticks >= times.far_ticks {
+        if ticks >= times.far {
             self.far += 1;
-        } else if ticks > times.near_ticks {
+        } else if ticks >= times.near {
             self.between += 1;
         } else {
             self.near += 1;

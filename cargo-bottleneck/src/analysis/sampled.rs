@@ -43,9 +43,11 @@ impl Sampled {
         }
         let mut res =
             Self { pieces: vec![None; code.pieces.len()], testimonies: BTreeMap::new(), code };
-        let fault_ns = ceilings.and_then(|ceilings| ceilings.page_fault_ns);
+        let fault_ns = ceilings.and_then(|ceilings| ceilings.page_fault_ns).map(|it| it.median);
         for (who, pieces) in by_who {
+            let no_load_times = ceilings.map_or("there are no ceilings", |it| &it.no_load_times);
             let case = Case {
+                no_load_times,
                 code: &res.code,
                 sampling,
                 measured: measured.as_ref(),
@@ -97,6 +99,7 @@ struct Case<'a> {
     sampling: &'a Sampling,
     measured: Option<&'a Measured<'a>>,
     fault_ns: Option<f64>,
+    no_load_times: &'a str,
     pieces: &'a [PieceIdx],
 }
 
@@ -175,7 +178,7 @@ impl Case<'_> {
                 .to_owned();
         }
         if self.measured.is_none() {
-            return "this machine's load times, which could not be measured (cargo bottleneck doctor)".to_owned();
+            return format!("this machine's load times: {}", self.no_load_times);
         }
         format!(
             "more calls, or a longer run: {probes} of {} loads of its data could be timed",

@@ -27,7 +27,7 @@ const WIDTH: usize = 80;
 /// # Errors
 /// If not even the CPUs that may be used can be read.
 pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
-    status.detail("Measuring", "this machine, for about half a second");
+    status.detail("Measuring", "this machine, for about a second");
     let target = super::target_directory_here(status);
     let reports = target.join(REPORTS);
     // Where the target directory cannot be made, recordings cannot be either: the capability says so.

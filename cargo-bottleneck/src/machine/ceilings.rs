@@ -1,6 +1,6 @@
 //! The ceilings of a machine: what its memory, caches and arithmetic units reach when nothing else limits them.
 //!
-//! The data and what follows from them; the measuring is in `compute` and `bandwidth`. A ceiling that could not be
+//! The data and what follows from them; the measuring is in `compute`, `caches`, `bandwidth`, `residency` and `paging`. A ceiling that could not be
 //! measured is absent, and `unavailable` says why.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::Interval;
 use super::kernels::VectorWidth;
+use super::load_times::LoadTimes;
 use crate::units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Intensity, Nanos};
 
 /// What was measured of the speed of a machine.
@@ -24,6 +25,21 @@ pub struct Ceilings {
     pub clock: Option<Interval<Hertz>>,
     /// When and for how long `cache_read`, `fma_f32` and `clock` were measured.
     pub compute: Option<Measurement>,
+    /// One load that waits for the one before it, by rising level; the last are memory.
+    #[serde(default)]
+    pub latency: Vec<LoadLatency>,
+    /// What the time of one load says of where its data are; measured again before every run.
+    #[serde(default)]
+    pub load_times: Option<LoadTimes>,
+    /// The first touch of a page, by rising size; sizes that the kernel does not give are absent.
+    #[serde(default)]
+    pub first_touch: Vec<FirstTouch>,
+    /// Copying files from the page cache with one thread.
+    #[serde(default)]
+    pub page_cache_read: Option<Interval<BytesPerSec>>,
+    /// When and for how long `latency`, `first_touch`, `page_cache_read` and the skid of `load_times` were measured.
+    #[serde(default)]
+    pub memory: Option<Measurement>,
     /// The ceilings that are absent, and why.
     pub unavailable: Vec<Unavailable>,
 }
@@ -50,6 +66,35 @@ pub struct CacheRead {
     pub data: Bytes,
     /// Least, median and greatest window.
     pub bandwidth: Interval<BytesPerSec>,
+    /// The largest data that it keeps, by how long loads take: less than its size where others share it. `None` where that
+    /// was not measured.
+    #[serde(default)]
+    pub holds: Option<Bytes>,
+    /// It may hold more: that was the largest size that was tried.
+    #[serde(default)]
+    pub may_hold_more: bool,
+}
+
+/// How long a load takes whose address comes from the load before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadLatency {
+    /// The cache that answers it, 1 is next to the core; `None` is memory.
+    pub level: Option<u8>,
+    /// The size of the data that the loads go through in random order.
+    pub data: Bytes,
+    /// The size of their pages: in small ones the time contains that of finding translations.
+    pub page: Bytes,
+    /// Least, median and greatest window, in ns.
+    pub latency_ns: Interval<f64>,
+}
+
+/// What it costs to touch a page for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstTouch {
+    /// Size of the page.
+    pub page: Bytes,
+    /// Least, median and greatest window, in ns for one page.
+    pub cost_ns: Interval<f64>,
 }
 
 /// How fast so many threads multiply and add `f32` together.
@@ -88,6 +133,9 @@ pub struct Unavailable {
     /// Why, as a sentence fragment.
     pub reason: String,
 }
+
+/// [`Unavailable::what`] where single loads could not be timed.
+pub const LOADS: &str = "time of one load";
 
 impl std::fmt::Display for Unavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,6 +199,12 @@ impl Ceilings {
         })
     }
 
+    /// A load from a level (`None` is memory), in the largest pages that it was measured in.
+    pub fn latency(&self, level: Option<u8>) -> Option<&LoadLatency> {
+        let alike = self.latency.iter().filter(|latency| latency.level == level);
+        alike.max_by(|a, b| a.page.get().total_cmp(&b.page.get()))
+    }
+
     /// The ceilings that hold for a run between two measurements: bandwidths become the hull of both, the rest is that
     /// of `before` where it has it.
     ///
@@ -174,6 +228,11 @@ impl Ceilings {
             (res.cache_read, res.fma_f32) = (after.cache_read, after.fma_f32);
             (res.clock, res.compute) = (after.clock, after.compute);
         }
+        if res.memory.is_none() {
+            (res.latency, res.first_touch) = (after.latency, after.first_touch);
+            (res.page_cache_read, res.memory) = (after.page_cache_read, after.memory);
+        }
+        res.load_times = res.load_times.or(after.load_times);
         for missing in after.unavailable {
             if !res.unavailable.contains(&missing) {
                 res.unavailable.push(missing);

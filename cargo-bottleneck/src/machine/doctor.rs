@@ -6,8 +6,8 @@ use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Capability, Ceilings, Interval, Machine, Topology};
-use crate::units::Bytes;
+use super::{CacheRead, Capability, Ceilings, Interval, LoadTimes, Machine, Threshold, Topology};
+use crate::units::{Bytes, Nanos};
 
 /// Below this no table fits.
 const LEAST_WIDTH: usize = 60;
@@ -66,12 +66,9 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
         page.interval(&format!("memory read, {}", threads(read.threads)), &read.bandwidth, "");
     }
     for read in &ceilings.cache_read {
-        page.interval(
-            &format!("L{} read, 1 thread", read.level),
-            &read.bandwidth,
-            &format!("{} of data", read.data),
-        );
+        page.interval(&format!("L{} read, 1 thread", read.level), &read.bandwidth, &of_data(read));
     }
+    loads(page, ceilings);
     for peak in &ceilings.fma_f32 {
         let name = format!("f32 {}, {}", peak.width.name(), threads(peak.threads));
         let fused = if peak.fused { "FLOP/cycle" } else { "FLOP/cycle, mul + add" };
@@ -93,6 +90,9 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
             );
         }
     }
+    if let Some(times) = &ceilings.load_times {
+        timed_loads(page, times);
+    }
     for missing in &ceilings.unavailable {
         page.line(&missing.what, &format!("not measured: {}", missing.reason));
     }
@@ -111,6 +111,102 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
     if let Some(how) = &ceilings.compute {
         let when = if how.cached { "kept from an earlier run, checked" } else { "measured now" };
         page.note(&format!("caches, f32, clock: {}; {when} in {}", how.method, how.took));
+    }
+    if let Some(how) = &ceilings.memory {
+        let when = if how.cached { "kept from an earlier run, checked" } else { "measured now" };
+        page.note(&format!("loads, pages, files: {}; {when} in {}", how.method, how.took));
+    }
+    if let Some(how) = ceilings.load_times.as_ref().map(|times| &times.measurement) {
+        page.note(&format!("timed loads: {}; measured now in {}", how.method, how.took));
+    }
+}
+
+fn of_data(read: &CacheRead) -> String {
+    let more = if read.may_hold_more { "at least " } else { "" };
+    let holds = read.holds.map(|holds| format!(", holds {more}{holds}")).unwrap_or_default();
+    format!("{} of data{holds}", read.data)
+}
+
+/// What single loads, first touches and copies of files cost.
+fn loads(page: &mut Page, ceilings: &Ceilings) {
+    for load in &ceilings.latency {
+        let note = format!("{} in pages of {}", load.data, whole(load.page));
+        page.interval(&format!("{} load", level(load.level)), &load.latency_ns.map(InNanos), &note);
+    }
+    for touch in &ceilings.first_touch {
+        let name = format!("first touch of {}", whole(touch.page));
+        page.interval(&name, &touch.cost_ns.map(InNanos), "");
+    }
+    if let Some(read) = &ceilings.page_cache_read {
+        page.interval("read of cached file", read, "1 thread");
+    }
+}
+
+fn timed_loads(page: &mut Page, times: &LoadTimes) {
+    let levels: Vec<String> = times
+        .levels
+        .iter()
+        .map(|l| format!("{} {} ({} to {})", level(l.level), l.median, l.p10, l.p90))
+        .collect();
+    page.line("timed loads", &format!("{} ticks of {}", levels.join(", "), times.tick_rate));
+    let mistaken = |line: &Threshold| {
+        format!(
+            "{:.1}% and {:.1}%",
+            line.inner_mistaken.get() * 100.0,
+            line.outer_mistaken.get() * 100.0
+        )
+    };
+    page.line(
+        "",
+        &format!(
+            "near below {} ticks ({} on the wrong side), memory from {} on ({})",
+            times.near.ticks,
+            mistaken(&times.near),
+            times.far.ticks,
+            mistaken(&times.far)
+        ),
+    );
+    if let Some(skid) = times.skid {
+        page.line(
+            "",
+            &format!(
+                "a waiting thread is seen {} behind its load in {:.1}% of {} samples",
+                instructions(skid.instructions),
+                skid.share.get() * 100.0,
+                skid.samples
+            ),
+        );
+    }
+    if let Some(why) = &times.off {
+        page.line("", &format!("not used as evidence: {why}"));
+    }
+}
+
+fn instructions(count: u32) -> String {
+    if count == 1 { "1 instruction".to_owned() } else { format!("{count} instructions") }
+}
+
+fn level(level: Option<u8>) -> String {
+    level.map_or_else(|| "memory".to_owned(), |level| format!("L{level}"))
+}
+
+/// The size of a page, which is whole.
+fn whole(page: Bytes) -> String {
+    page.to_string().replace(".00", "").replace(".0", "")
+}
+
+#[derive(Clone, Copy)]
+/// A time of less than a nanosecond's precision.
+struct InNanos(f64);
+
+impl Display for InNanos {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(ns) = *self;
+        if ns >= 1000.0 {
+            return Nanos::from(std::time::Duration::from_secs_f64(ns / 1e9)).fmt(f);
+        }
+        let places = usize::from(ns < 99.95) + usize::from(ns < 9.995);
+        f.pad(&format!("{ns:.places$} ns"))
     }
 }
 
@@ -243,7 +339,9 @@ mod tests {
         for width in [60, 80, 120] {
             let page = render(&constructed(), false, width);
             // The table has a fixed width, which is shown whole.
-            let table = |line: &str| line.contains("/s  ") || line.contains("FLOP/cycle");
+            let table = |line: &str| {
+                ["/s  ", "FLOP/cycle", "in pages of"].iter().any(|part| line.contains(part))
+            };
             for line in page.lines().filter(|line| !table(line)) {
                 assert!(line.chars().count() <= width.max(66), "{width}: {line}");
             }

@@ -4,14 +4,20 @@
 //! something was not seen. What is missing carries its reason; nothing is ever a silent zero.
 
 mod bandwidth;
+mod caches;
 mod capabilities;
 mod ceilings;
 mod cgroup;
 mod compute;
 mod doctor;
 mod interval;
+mod kept;
 mod kernels;
+mod load_times;
+mod paging;
 mod perf;
+#[cfg_attr(not(target_arch = "x86_64"), path = "residency/elsewhere.rs")]
+mod residency;
 mod sys;
 mod topology;
 mod windows;
@@ -25,11 +31,15 @@ use serde::{Deserialize, Serialize};
 
 pub use bandwidth::probe_bandwidth;
 pub use capabilities::{Capability, names, probe_capabilities};
-pub use ceilings::{CacheRead, Ceilings, DramRead, FmaPeak, Measurement, Unavailable};
-pub use compute::{cached_compute, measure_compute};
+pub use ceilings::{
+    CacheRead, Ceilings, DramRead, FirstTouch, FmaPeak, LOADS, LoadLatency, Measurement,
+    Unavailable,
+};
 pub use doctor::render;
 pub use interval::Interval;
+pub use kept::cached_ceilings;
 pub use kernels::VectorWidth;
+pub use load_times::{LevelTime, LoadTimes, Skid, Threshold};
 pub use topology::{Cache, Topology, stolen_time};
 
 /// Everything known about the machine that a program ran on. Written to profiles, summaries and by `doctor --json`.
@@ -50,14 +60,14 @@ impl Machine {
     /// Reads and measures this machine, with memory bandwidth at one thread and at as many as run at once.
     ///
     /// `cache_folder` keeps what changes slowly between runs; `recording_folder` is where profiles will be made. Costs
-    /// 0.2 s with that file and 0.4 s without it, 0.2 s more in a virtual machine whose memory was never used, and up to
+    /// 0.25 s with that file and 0.8 s without it, 0.2 s more in a virtual machine whose memory was never used, and up to
     /// 0.4 s more where other work takes the CPUs.
     ///
     /// # Errors
     /// Where not even the affinity mask can be read.
     pub fn measure(cache_folder: &Path, recording_folder: &Path) -> io::Result<Self> {
         let topology = Topology::read()?;
-        let mut ceilings = cached_compute(&topology, cache_folder);
+        let mut ceilings = cached_ceilings(&topology, cache_folder);
         probe_into(&mut ceilings, &topology, &[1, topology.parallelism()]);
         Ok(Self { ceilings, capabilities: probe_capabilities(recording_folder), topology })
     }
@@ -112,9 +122,10 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Nanos};
+    use crate::units::{Bytes, BytesPerSec, FlopsPerSec, Hertz, Nanos, Ratio};
 
     /// A machine made up, with something of every kind present and missing.
+    #[expect(clippy::too_many_lines, reason = "one literal")]
     pub(super) fn constructed() -> Machine {
         let interval =
             |min: f64, median: f64, max: f64, windows| Interval { min, median, max, windows };
@@ -140,6 +151,12 @@ mod tests {
             threads,
             peak: interval(rate * 0.98, rate, rate * 1.01, 3).map(FlopsPerSec),
             per_cycle,
+        };
+        let latency = |level, data, page, ns: f64| LoadLatency {
+            level,
+            data,
+            page,
+            latency_ns: interval(ns * 0.9, ns, ns * 1.2, 5),
         };
         let capability =
             |name, matters, reason: Option<&str>, fix: Option<&str>, detail: Option<&str>| {
@@ -182,6 +199,8 @@ mod tests {
                     level: 1,
                     data: Bytes::kib(24),
                     bandwidth: interval(260e9, 264e9, 265e9, 3).map(BytesPerSec),
+                    holds: Some(Bytes::kib(32)),
+                    may_hold_more: false,
                 }],
                 fma_f32: vec![
                     FmaPeak { fused: false, ..peak(VectorWidth::Scalar, 1, 7.3e9, 2.0) },
@@ -191,6 +210,19 @@ mod tests {
                 ],
                 clock: Some(interval(3.64e9, 3.65e9, 3.66e9, 3).map(Hertz)),
                 compute: Some(measurement("windows of 1 ms, the best three of eight", 8, true)),
+                latency: vec![
+                    latency(Some(1), Bytes::kib(16), Bytes::mib(2), 1.7),
+                    latency(Some(3), Bytes::mib(8), Bytes::mib(2), 38.9),
+                    latency(None, Bytes::mib(16), Bytes::mib(2), 135.0),
+                    latency(None, Bytes::mib(16), Bytes::kib(4), 197.0),
+                ],
+                load_times: Some(load_times()),
+                first_touch: vec![FirstTouch {
+                    page: Bytes::kib(4),
+                    cost_ns: interval(480.0, 500.0, 2300.0, 8),
+                }],
+                page_cache_read: Some(interval(7.1e9, 7.5e9, 7.6e9, 3).map(BytesPerSec)),
+                memory: Some(measurement("loads that wait for each other", 300, true)),
                 unavailable: vec![Unavailable {
                     what: "level 3 cache bandwidth".to_owned(),
                     reason: "the probe could not run: out of memory".to_owned(),
@@ -214,6 +246,54 @@ mod tests {
                 ),
             ],
         }
+    }
+
+    /// Timed loads that tell the levels apart.
+    pub(super) fn load_times() -> LoadTimes {
+        let level = |level, data, median| LevelTime {
+            level,
+            data,
+            p10: median - median / 10,
+            median,
+            p90: median + median / 4,
+        };
+        let line =
+            |ticks| Threshold { ticks, inner_mistaken: Ratio(0.004), outer_mistaken: Ratio(0.015) };
+        LoadTimes {
+            tick_rate: Hertz(2.3e9),
+            step: 2,
+            levels: vec![
+                level(Some(1), Bytes::kib(16), 48),
+                level(Some(3), Bytes::mib(8), 118),
+                level(None, Bytes::mib(4), 302),
+            ],
+            near: line(86),
+            far: line(181),
+            skid: Some(Skid { instructions: 1, share: Ratio(0.985), samples: 240 }),
+            off: None,
+            measurement: Measurement {
+                method: "640 loads of each level".to_owned(),
+                at_unix_s: 1_700_000_000,
+                took: Nanos::from_millis(20),
+                cached: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_machine_of_an_older_version_has_no_load_times() {
+        let mut json = serde_json::to_value(constructed()).unwrap();
+        let ceilings = json["ceilings"].as_object_mut().unwrap();
+        for new in ["latency", "load_times", "first_touch", "page_cache_read", "memory"] {
+            assert!(ceilings.remove(new).is_some(), "{new}");
+        }
+        for cache in ceilings["cache_read"].as_array_mut().unwrap() {
+            let cache = cache.as_object_mut().unwrap();
+            cache.retain(|name, _| !name.contains("hold"));
+        }
+        let old: Machine = serde_json::from_value(json).unwrap();
+        assert_eq!((old.ceilings.load_times, old.ceilings.cache_read[0].holds), (None, None));
+        assert_eq!(old.ceilings.dram_read, constructed().ceilings.dram_read);
     }
 
     #[test]
@@ -255,23 +335,5 @@ mod tests {
             "{merged:?}"
         );
         assert!(machine.ceilings.dram_read.len() <= 2);
-    }
-
-    #[test]
-    fn the_second_run_of_a_machine_uses_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let topology = Topology::read().unwrap();
-        let first = cached_compute(&topology, folder.path());
-        assert!(first.compute.is_some_and(|how| !how.cached));
-        if !first.unavailable.is_empty() {
-            return; // Nothing is kept of a measurement that failed in part.
-        }
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        let second = cached_compute(&topology, folder.path());
-        println!("{:?}", second.compute);
-        // A busy machine may differ from itself, and is then measured again.
-        assert!(
-            second.compute.is_some_and(|how| !how.cached || how.took < Nanos::from_millis(1000))
-        );
     }
 }

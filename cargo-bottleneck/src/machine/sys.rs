@@ -13,7 +13,7 @@ use crate::units::Nanos;
 /// Two mebibytes: the size of a huge page on x86-64 and on aarch64 with pages of 4 KiB.
 pub(super) const HUGE_PAGE: usize = 2 << 20;
 
-/// Anonymous memory, aligned to huge pages, for which huge pages were asked. It is zero, and not touched yet.
+/// Anonymous memory, aligned to huge pages. It is zero, and not touched yet.
 #[derive(Debug)]
 pub(super) struct Pages {
     map: Map,
@@ -24,6 +24,15 @@ pub(super) struct Pages {
 impl Pages {
     /// Reserves `len` bytes. Costs microseconds; the first write to each page costs the rest.
     pub(super) fn new(len: usize) -> io::Result<Self> {
+        Self::advised(len, libc::MADV_HUGEPAGE)
+    }
+
+    /// The same in pages of the usual size, as most programs have them.
+    pub(super) fn small(len: usize) -> io::Result<Self> {
+        Self::advised(len, libc::MADV_NOHUGEPAGE)
+    }
+
+    fn advised(len: usize, advice: c_int) -> io::Result<Self> {
         let whole = len.checked_add(HUGE_PAGE).ok_or(io::ErrorKind::OutOfMemory)?;
         let map = Map::new(
             None,
@@ -35,7 +44,7 @@ impl Pages {
         let offset = start.next_multiple_of(HUGE_PAGE) - start;
         // SAFETY: `offset + len` is within the mapping, because `offset` is less than the huge page added above.
         // Advice that the kernel refuses costs speed only.
-        unsafe { libc::madvise(map.at.as_ptr().byte_add(offset), len, libc::MADV_HUGEPAGE) };
+        unsafe { libc::madvise(map.at.as_ptr().byte_add(offset), len, advice) };
         Ok(Self { map, offset, len })
     }
 
@@ -66,6 +75,8 @@ pub(super) struct Map {
 
 // SAFETY: a mapping belongs to the process, not to a thread, and `Map` gives no access without `unsafe`.
 unsafe impl Send for Map {}
+// SAFETY: what is safe with `&Map` and `&Pages` only reads.
+unsafe impl Sync for Map {}
 
 impl Map {
     fn new(
@@ -87,6 +98,15 @@ impl Map {
     /// Maps the first `len` bytes of `file`, shared and writable. The file must be that long, or a later access faults.
     pub(super) fn shared(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
         Self::new(Some(file), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED)
+    }
+
+    /// The memory.
+    ///
+    /// # Safety
+    /// Nobody writes to it while it is borrowed: no kernel, and no holder of the file.
+    pub(super) unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is so long, readable, and lives as long as `self`; nobody writes by the contract.
+        unsafe { slice::from_raw_parts(self.at.as_ptr().cast(), self.len) }
     }
 
     /// Reads the word at byte `offset`, as another writer (a kernel, a file) left it.
@@ -168,6 +188,15 @@ pub(super) fn thread_cpu_time() -> io::Result<Nanos> {
     }))?;
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Ok(Nanos(seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)))
+}
+
+/// How many pages the kernel has given to the calling thread at its first touch of them.
+pub(super) fn thread_minor_faults() -> io::Result<u64> {
+    // SAFETY: `rusage` is numbers only, for which zeros are a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` outlives the call.
+    check(c_long::from(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }))?;
+    Ok(u64::try_from(usage.ru_minflt).unwrap_or(0))
 }
 
 /// The id of the calling thread.

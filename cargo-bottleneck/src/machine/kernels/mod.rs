@@ -17,6 +17,9 @@ use portable as arch;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86_64::{CHASE_LOOP, LINE, chase};
+
 use serde::{Deserialize, Serialize};
 
 /// How many `f32` one instruction works on.

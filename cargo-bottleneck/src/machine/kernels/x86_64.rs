@@ -300,8 +300,30 @@ pub(super) fn add_chain(rounds: u64) {
     }
 }
 
+/// Follows `hops` pointers from `start`, each to where the one before it points, and returns where the last one points. The
+/// loop is one load that waits for the load before it, and instructions that cost nothing beside it.
+///
+/// # Safety
+/// `start`, and what every pointer that is followed leads to, is readable and holds such a pointer; `hops` is not 0.
+#[unsafe(naked)]
+pub(in crate::machine) unsafe extern "C" fn chase(start: *const u8, hops: u64) -> *const u8 {
+    std::arch::naked_asm!(
+        "mov rax, rdi",
+        "2:",
+        "mov rax, [rax]",
+        "nop",
+        "nop",
+        "dec rsi",
+        "jnz 2b",
+        "ret",
+    )
+}
+
+/// Where the instructions of the loop of [`chase`] begin, in bytes behind its start; the load is the first.
+pub(in crate::machine) const CHASE_LOOP: [u64; 5] = [3, 6, 7, 8, 11];
+
 /// Cache lines are 64 bytes on every x86-64 processor that was sold.
-const LINE: usize = 64;
+pub(in crate::machine) const LINE: usize = 64;
 
 pub(super) fn flush(data: &[u8]) -> bool {
     let lines = data.len() / LINE;
@@ -374,6 +396,25 @@ fn cpuid(leaf: u32) -> (u32, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_chase_follows_and_its_instructions_are_where_the_table_says() {
+        let mut ring = [0_usize; 3];
+        for (at, next) in [(0, 2), (2, 1), (1, 0)] {
+            ring[at] = (&raw const ring[next]).addr();
+        }
+        let start = (&raw const ring[0]).cast::<u8>();
+        // SAFETY: each element points to another one.
+        let end = unsafe { chase(start, 5) };
+        assert_eq!(end, (&raw const ring[1]).cast());
+        // SAFETY: the bytes of the function itself.
+        let code = unsafe { std::slice::from_raw_parts(chase as *const u8, 14) };
+        let heads: [&[u8]; 5] = [&[0x48, 0x8B, 0], &[0x90], &[0x90], &[0x48, 0xFF, 0xCE], &[0x75]];
+        for (at, head) in CHASE_LOOP.into_iter().zip(heads) {
+            assert!(code[usize::try_from(at).unwrap()..].starts_with(head), "{at}: {code:02x?}");
+        }
+        assert_eq!(code[13], 0xC3);
+    }
 
     #[test]
     fn each_width_reads_the_same_words() {
