@@ -98,10 +98,8 @@ impl Leaves {
         let nameless = sampling.counted.iter().filter(|counted| place(counted).is_none());
         let clusters = clusters(sampling, nameless.map(|counted| counted.sampled));
         for counted in &sampling.counted {
-            let found = place(counted).map_or_else(
-                || Found::nameless(clusters.get(&counted.sampled)),
-                |place| Found::of(place),
-            );
+            let found = place(counted)
+                .map_or_else(|| Found::nameless(clusters.get(&counted.sampled)), Found::of);
             let next = positions.len();
             let position = *positions.entry(found.name.clone()).or_insert(next);
             if position == next {
@@ -389,7 +387,7 @@ mod tests {
         check(&found, &expected);
         let adopted: Vec<bool> = found.iter().map(|leaf| leaf.adopted).collect();
         assert_eq!(adopted, [false, false, false, true, true]);
-        assert_eq!(found[4].share(), 0.5);
+        assert_eq!((found[4].samples, found[4].of), (2, 4));
         let parts: u64 = found[..3].iter().map(|leaf| leaf.part(u64::MAX)).sum();
         assert!(u64::MAX - parts < 3);
         // One sample may be anywhere.

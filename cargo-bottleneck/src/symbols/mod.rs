@@ -73,7 +73,7 @@ impl Symbols {
         let program = freshness::program(profile, first.map(|mapping| mapping.path.as_str()));
         for (path, addresses) in &by_file {
             let freshness = Freshness::of(path, profile, &program);
-            res.add_file(path, addresses, &freshness, program.is(path));
+            res.add_file(path, addresses, freshness, program.is(path));
         }
         res
     }
@@ -97,17 +97,17 @@ impl Symbols {
         &mut self,
         path: &str,
         addresses: &[(u64, &Mapping)],
-        freshness: &Freshness,
+        freshness: Freshness,
         is_program: bool,
     ) {
-        if path.ends_with(DELETED) || *freshness == Freshness::Changed {
+        if path.ends_with(DELETED) || freshness == Freshness::Changed {
             let shown = path.trim_end_matches(DELETED);
             self.notes.push(format!(
                 "`{shown}` has changed since the run: its functions are shown by their addresses\n  fix: run it again"
             ));
             return;
         }
-        if *freshness == Freshness::OtherMachine {
+        if freshness == Freshness::OtherMachine {
             return;
         }
         let by_offset =

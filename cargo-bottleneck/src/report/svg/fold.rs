@@ -38,7 +38,7 @@ pub(super) struct Node<'a> {
 /// A function inside the own time of a box.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaf<'a> {
-    pub(super) leaf: &'a FrameLeaf,
+    pub(super) function: &'a FrameLeaf,
     pub(super) kind: Kind,
     pub(super) ns: u64,
 }
@@ -121,7 +121,9 @@ fn leaves(frame: &Frame, own_ns: u64, shift: u32) -> Vec<Leaf<'_>> {
     };
     let widths: Vec<u64> = frame.leaves.iter().map(leaf).collect();
     let leaves = frame.leaves.iter().zip(widths);
-    leaves.map(|(leaf, ns)| Leaf { leaf, kind: leaf.kind.unwrap_or(frame.kind), ns }).collect()
+    leaves
+        .map(|(leaf, ns)| Leaf { function: leaf, kind: leaf.kind.unwrap_or(frame.kind), ns })
+        .collect()
 }
 
 /// The leaves of a box that are drawn.

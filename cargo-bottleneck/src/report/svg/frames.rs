@@ -107,11 +107,11 @@ fn describe(node: &Node<'_>, depth: usize, all_ns: u64) -> Drawn {
 }
 
 fn describe_leaf(it: &Leaf<'_>, depth: usize, all_ns: u64) -> Drawn {
-    let name = label::name(&it.leaf.name);
+    let name = label::name(&it.function.name);
     let total = number::time(it.ns);
     let percent = label::percent(it.ns as f64 / all_ns as f64);
     let mut title = format!("{name}\n{total} ({percent}), a function inside the span above");
-    let notes = it.leaf.site.iter().chain(&it.leaf.notes).flat_map(|note| note.lines());
+    let notes = it.function.site.iter().chain(&it.function.notes).flat_map(|note| note.lines());
     for line in notes.map(label::line).filter(|line| !line.is_empty()).take(MAX_NOTES) {
         title.push('\n');
         title.push_str(&line);
