@@ -20,6 +20,7 @@ pub mod error;
 pub mod escape;
 pub mod exit_code;
 pub mod fault;
+pub mod instructions;
 pub mod kind;
 pub mod launch;
 pub mod machine;

@@ -6,14 +6,20 @@ pub mod executor;
 pub mod hostile;
 pub mod label;
 pub mod neighbors;
+#[cfg(target_arch = "x86_64")]
+pub mod partner;
 pub mod picture;
 pub mod recorded;
 pub mod seen;
 pub mod summary;
+#[cfg(target_arch = "x86_64")]
+pub mod walk;
 
 pub use at_site::AtSite;
 pub use recorded::{Recorded, profiles};
 pub use seen::Seen;
+#[cfg(target_arch = "x86_64")]
+pub use walk::walk;
 
 /// Exit code of `confined` where the machine does not allow what it should do.
 pub const NOT_ALLOWED_HERE: u8 = 77;

@@ -15,6 +15,10 @@ pub const BLOCK_ENTRIES: usize = 64;
 /// [`Access::flags`]: the node is not the thread's own but that of the span which waits for it.
 pub const FLAG_ADOPTED: u32 = 1;
 
+/// [`Access::flags`]: no call before used these addresses: they lie ahead of the sample's own, as far as its instruction gets at
+/// the even rate at which it went through memory.
+pub const FLAG_EXTRAPOLATED: u32 = 2;
+
 record! {
     /// The head of the table.
     Accesses,

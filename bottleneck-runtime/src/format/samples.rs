@@ -46,7 +46,7 @@ pub mod slot {
             address: u64 @ 8,
             /// Samples. Stored last, with Release.
             count: u64 @ 16,
-            /// Reserved, zero.
+            /// 1 from the moment on that the slot is filled; says nothing to a reader.
             reserved: u64 @ 24,
         }
     }

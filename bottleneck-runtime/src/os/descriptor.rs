@@ -64,6 +64,18 @@ fn status(fd: i32) -> Option<libc::stat> {
     (unsafe { libc::fstat(fd, &raw mut file) } == 0).then_some(file)
 }
 
+/// Whether the process has a descriptor by which page faults are served (`userfaultfd`). About 1 µs for each descriptor.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn serves_page_faults() -> bool {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        std::fs::read_link(entry.path())
+            .is_ok_and(|target| target.as_os_str() == "anon_inode:[userfaultfd]")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

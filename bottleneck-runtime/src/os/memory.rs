@@ -16,6 +16,18 @@ pub(crate) fn read(address: u64, to: &mut [u8]) -> usize {
     usize::try_from(n).unwrap_or(0)
 }
 
+/// Fresh zeros from the kernel, for good; not from the program's allocator. `None` where there are none to be had.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn pages(bytes: usize) -> Option<*mut u8> {
+    // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
+    let base = unsafe {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        libc::mmap(core::ptr::null_mut(), bytes, access, flags, -1, 0)
+    };
+    (base != libc::MAP_FAILED).then_some(base.cast())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

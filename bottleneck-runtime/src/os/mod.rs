@@ -2,14 +2,22 @@
 //!
 //! Nothing here knows about spans. A refused call is an `errno`, never a panic.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod address_space;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod bare_call;
 pub(crate) mod call;
 pub(crate) mod cgroup;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod cpu_timer;
 pub(crate) mod delay;
 pub(crate) mod descriptor;
 pub(crate) mod fork;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod ring;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod signal;
 pub(crate) mod target;
 pub(crate) mod task;
 pub(crate) mod thread;

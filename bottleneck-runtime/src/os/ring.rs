@@ -1,7 +1,8 @@
 //! Context switches of one thread, and samples of its instructions, from the kernel's perf ring: unprivileged, without a
 //! hardware counter.
 //!
-//! The event is a software clock of the thread's CPU time, which samples; where that is refused, a dummy that counts nothing. The attribute's bits and the layout of a
+//! The event is a dummy that counts nothing; where threads cannot be sampled otherwise, a software clock of the thread's CPU time, which
+//! samples. The attribute's bits and the layout of a
 //! record are those of `perf_event_open(2)` and `linux/perf_event.h`.
 #![expect(
     clippy::cast_possible_truncation,
@@ -103,11 +104,15 @@ unsafe impl Send for Ring {}
 
 impl Ring {
     /// Opens the ring of the calling thread with `pages` (a power of two) data pages.
-    pub(crate) fn open(pages: usize) -> Result<Self, Refused> {
-        match Self::open_with(pages, true) {
-            Err(Refused::Open(_)) => Self::open_with(pages, false),
-            result => result,
+    /// With samples where they are wanted and can be had.
+    pub(crate) fn open(pages: usize, wants_samples: bool) -> Result<Self, Refused> {
+        if wants_samples {
+            match Self::open_with(pages, true) {
+                Err(Refused::Open(_)) => {}
+                result => return result,
+            }
         }
+        Self::open_with(pages, false)
     }
 
     fn open_with(pages: usize, has_samples: bool) -> Result<Self, Refused> {

@@ -155,6 +155,21 @@ fn state_letter(stat: &[u8]) -> Option<u8> {
     stat.get(end_of_name + 2).copied()
 }
 
+/// The signals that a task blocks, of the first 31: bit 0 is signal 1.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn blocked_signals(tid: u32) -> Option<u64> {
+    let mut text = [0_u8; TEXT_BYTES];
+    blocked_field(read_once(tid, b"/stat", &mut text).ok()?)
+}
+
+/// The 32nd field of a `stat`; the state, behind the name, is the third.
+#[cfg(target_arch = "x86_64")]
+fn blocked_field(stat: &[u8]) -> Option<u64> {
+    let end_of_name = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = core::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(32 - 3)?.parse().ok()
+}
+
 /// The name of a task, zero padded.
 pub(crate) fn name(tid: u32) -> Option<[u8; 16]> {
     let mut text = [0_u8; TEXT_BYTES];

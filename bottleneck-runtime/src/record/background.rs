@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 
 use super::governor::Governor;
 use super::recorder::Recorder;
+use super::sampling::Keeper;
 use super::session::Session;
 use super::snapshot::{Sampler, WakeUp};
 use super::thread;
@@ -57,6 +58,7 @@ fn run(session: &'static Session) {
 struct Rounds {
     session: &'static Session,
     sampler: Option<Sampler>,
+    keeper: Option<Keeper>,
     anchors: Option<AnchorTable>,
     governor: Governor,
     snapshot_due_ns: u64,
@@ -77,10 +79,12 @@ impl Rounds {
         }
         session.watch_conditions();
         session.make_samples();
+        let keeper = Keeper::new(session);
         measure_span_cost(session);
         let mut rounds = Self {
             session,
             sampler,
+            keeper,
             anchors: AnchorTable::new(session),
             governor: Governor::new(now_ns),
             snapshot_due_ns: now_ns,
@@ -112,6 +116,10 @@ impl Rounds {
         if self.snapshot_due_ns <= now_ns {
             self.take_snapshot(WakeUp { asked_ns, now_ns });
         }
+        if self.keeper.as_mut().is_some_and(|keeper| keeper.tend(now_ns)) {
+            let cost_ns = self.cost_ns();
+            self.governor.note_rest(cost_ns);
+        }
         if self.accounts_due_ns <= now_ns {
             self.bring_accounts_up_to_date();
         }
@@ -142,6 +150,9 @@ impl Rounds {
         self.session.look_at_all();
         if let Some(sampler) = &self.sampler {
             sampler.note_cpu_times();
+        }
+        if self.keeper.is_none() {
+            self.session.note_new_samples();
         }
         let cost_ns = self.cost_ns();
         self.governor.note_rest(cost_ns);

@@ -18,6 +18,11 @@ pub(crate) mod off_cpu;
 pub(crate) mod process;
 pub(crate) mod recorder;
 mod sample_table;
+#[cfg(target_arch = "x86_64")]
+mod sampling;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "sampling_elsewhere.rs"]
+mod sampling;
 pub(crate) mod session;
 mod snapshot;
 mod snapshot_table;

@@ -326,7 +326,9 @@ impl Recorder {
     pub(super) fn take_ring(&'static self, ring: Ring, tid: u32) {
         self.set_switch_source(SwitchSource::Ring(ring.head()));
         self.session.watch(ring.fd(), self);
-        self.session.note_samples(ring.has_samples());
+        if self.session.threads.problem().is_some() {
+            self.session.note_samples(ring.has_samples());
+        }
         let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
         *drain = Drain::of_this_thread(Some(ring), tid);
     }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::io::Write as _;
 
 use super::background;
+use super::sampling;
 use super::session::{Place, Session};
 use super::thread;
 use crate::os;
@@ -114,6 +115,7 @@ unsafe extern "C" fn in_forked_child() {
     // SAFETY: as in `session`.
     if let Some(session) = unsafe { SESSION.load(Ordering::Relaxed).as_ref() } {
         thread::forget_in_child();
+        sampling::forget_in_child();
         crate::future::forget_requests();
         session.arena.cut_off();
     }

@@ -8,6 +8,7 @@ use super::arena::{Arena, FIRST_BYTES, RESERVED_BYTES};
 use super::conditions;
 use super::recorder::Recorder;
 use super::sample_table::SampleTable;
+use super::sampling::{TIMER_PERIOD_NS, Threads};
 use super::thread::NameClass;
 use crate::clock::{ClockKind, counter};
 use crate::format::{ChunkKind, ENDIAN, HEADER_BYTES, MAGIC, MAJOR, MINOR};
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     samples: OnceLock<SampleTable>,
     /// Whether a thread is sampled, and whether one is not: then it was said so in the file.
     has_samples: [AtomicBool; 2],
+    /// The threads that are sampled by timers.
+    pub(super) threads: Threads,
     /// What wakes the background thread; -1 where it could not be had.
     pub(super) wakeups: i32,
 }
@@ -76,6 +79,7 @@ impl Session {
             conditions: Mutex::default(),
             samples: OnceLock::new(),
             has_samples: [const { AtomicBool::new(false) }; 2],
+            threads: Threads::new(),
             wakeups: os::wakeup::new(),
         };
         session.write_header(pid, start, latest);
@@ -169,15 +173,33 @@ impl Session {
             // SeqCst: pairs with the fence in `note_samples`; one of the two sees what the other did.
             fence(Ordering::SeqCst);
             if self.has_samples[1].load(Ordering::Relaxed) {
-                table.note_period(SAMPLE_PERIOD_NS);
+                table.note_period(self.sample_period_ns());
             }
+        }
+    }
+
+    /// The table of samples, once there is one.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn samples(&'static self) -> Option<&'static SampleTable> {
+        self.samples.get()
+    }
+
+    /// CPU time of a thread between two of its samples.
+    fn sample_period_ns(&self) -> u64 {
+        if self.threads.problem().is_none() { TIMER_PERIOD_NS } else { SAMPLE_PERIOD_NS }
+    }
+
+    /// Notes what the code says around instructions that were sampled for the first time, where nobody else does.
+    pub(super) fn note_new_samples(&self) {
+        if let Some(table) = self.samples.get() {
+            table.for_each_new(|_| ());
         }
     }
 
     /// Counts a sample of a thread. What comes before there is a table was taken in the first moments of the process.
     pub(super) fn count_sample(&self, node: u32, address: u64) {
         if let Some(table) = self.samples.get() {
-            table.count(node, address);
+            table.count(node, address, false);
         }
     }
 
@@ -189,7 +211,7 @@ impl Session {
         // SeqCst: see `make_samples`.
         fence(Ordering::SeqCst);
         if let Some(table) = self.samples.get().filter(|_| are_taken) {
-            table.note_period(SAMPLE_PERIOD_NS);
+            table.note_period(self.sample_period_ns());
         }
         let problem = (!are_taken).then_some("the kernel does not sample by the clock of the CPU");
         self.note_capability("samples", problem);

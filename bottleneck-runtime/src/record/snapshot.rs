@@ -6,6 +6,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use std::sync::PoisonError;
 
+use super::sampling;
 use super::session::Session;
 use super::snapshot_table::{self, Entry, MOST_ENTRIES, Moment, SnapshotTable};
 use super::tasks::Tasks;
@@ -164,6 +165,7 @@ impl Sampler {
         let has_few = self.watched.len() <= FEW_TASKS;
         let mut able = 0;
         let mut left_out = 0;
+        let mut adopter = None;
         for watched in &mut self.watched {
             let seen = match watched.recorder {
                 Some(recorder) => self.witness.with_spans(watched, recorder, wake_up),
@@ -174,6 +176,14 @@ impl Sampler {
                 self.is_outdated = true;
                 continue;
             };
+            if let Some(recorder) = watched.recorder
+                && waits_in_a_span(&seen)
+            {
+                let depth = recorder.current().depth.load(Relaxed);
+                if adopter.is_none_or(|(deepest, _)| deepest < depth) {
+                    adopter = Some((depth, recorder));
+                }
+            }
             able += u32::from(seen.state != State::Blocked);
             if !has_few && seen.node == 0 && waits_for_others(&seen) {
                 continue;
@@ -185,6 +195,7 @@ impl Sampler {
                 Some(_) | None => left_out += 1,
             }
         }
+        sampling::set_adopter(adopter.map(|(_, recorder)| recorder));
         if left_out > 0 {
             let sum = &self.table.head().left_out;
             sum.store(sum.load(Relaxed) + left_out, Relaxed);
@@ -229,6 +240,7 @@ impl Sampler {
             self.tids.extend(attached().map(|recorder| recorder.tree.tid.load(Relaxed)));
             self.tids.sort_unstable();
         }
+        self.session.threads.see(&self.tids, self.own_tid);
         let (tids, tasks, witness) = (&self.tids, &mut self.tasks, &mut self.witness);
         self.watched.retain_mut(|watched| {
             let lives = tids.binary_search(&watched.tid).is_ok();
@@ -273,6 +285,11 @@ impl Sampler {
             watched.note_cpu(&self.tasks);
         }
     }
+}
+
+/// Whether a task waits with a span open for what another one does: threads without spans may work for it.
+fn waits_in_a_span(seen: &Whereabouts) -> bool {
+    seen.node != 0 && seen.state == State::Blocked && seen.call == Call::Futex
 }
 
 /// Whether a task waits for something that another one has to do.

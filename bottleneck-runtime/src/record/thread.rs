@@ -165,7 +165,11 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
     tree.detached_ns.store(0, Relaxed);
     tree.off_since_ns.store(0, Relaxed);
     tree.flags.store(tree::FLAG_IN_USE | if is_main { tree::FLAG_MAIN } else { 0 }, Relaxed);
-    match open_ring() {
+    session.threads.join(tid, recorder);
+    if session.threads.problem().is_none() {
+        session.note_samples(true);
+    }
+    match open_ring(session.threads.problem().is_some()) {
         Ok(ring) => {
             tree.source.store(tree::SOURCE_SWITCHES, Relaxed);
             recorder.take_ring(ring, tid);
@@ -183,10 +187,10 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
     }
 }
 
-fn open_ring() -> Result<Ring, Refused> {
+fn open_ring(wants_samples: bool) -> Result<Ring, Refused> {
     let mut refused = Refused::Open(os::Errno(libc::ENOSYS));
     for pages in RING_PAGES {
-        match Ring::open(pages) {
+        match Ring::open(pages, wants_samples) {
             Ok(ring) => return Ok(ring),
             Err(Refused::Open(errno)) => return Err(Refused::Open(errno)),
             Err(error @ Refused::Map(_)) => refused = error,
@@ -202,6 +206,7 @@ fn detach() {
     };
     undisturbed(|| {
         recorder.close_all();
+        recorder.session.threads.leave(os::thread::tid());
         recorder.drop_ring();
         let tree = recorder.tree;
         let now = os::time::monotonic_ns();

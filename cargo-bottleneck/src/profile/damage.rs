@@ -82,6 +82,16 @@ fn with_snapshots() -> ProfileBuilder {
         .stalled(3, 20_000)
         .samples("forward", 30, 2)
         .samples("poll", 4, 0)
+        .sampled_adopted("poll", 0x5555_0000_1003, 6)
+        .mapped(0x5555_0000_0000..0x5555_0000_2000, 0x1000, "/bin/small")
+        .code(0x5555_0000_10f8, &[0x48, 0x8b, 0x07, 0x90, 0x48, 0x8b, 0x0e, 0x90, 0xc3])
+        .access("matmul", |access| {
+            access.at(70_000).since(10_000).sampled(0x5555_0000_10fb).address(0x7000_0000);
+            access.probe(0x7000_4000, 290).probe(0x7000_8000, 55);
+        })
+        .access("poll", |access| {
+            access.at(20_000).since(6_000).sampled(0x5555_0000_10ff).thread(1).faults(2).adopted();
+        })
         .steal_ppm(20_000)
         .throttled(throttling)
         .affinity(2)
@@ -143,9 +153,31 @@ fn assert_moments_fit(profile: &Profile) {
         assert!(sampled.spinning <= sampled.n);
     }
     assert!(profile.samples.as_ref().is_none_or(|samples| samples.len() == profile.spans.len()));
+    assert_sampling_fits(profile);
     let Conditions { steal_ppm, throttling, .. } = profile.conditions;
     assert!(steal_ppm.is_none_or(|ppm| ppm <= 1_000_000));
     assert!(throttling.is_none_or(|it| it.throttled_periods <= it.periods));
+}
+
+/// Samples are of paths that are there, in the run, and code is in order.
+#[track_caller]
+fn assert_sampling_fits(profile: &Profile) {
+    let Some(Sampling { counted, accesses, code, .. }) = &profile.sampling else { return };
+    let spans = counted.iter().map(|it| it.span).chain(accesses.iter().map(|it| it.span));
+    assert!(spans.into_iter().all(|span| profile.spans.get(span).is_some()));
+    assert!(accesses.is_sorted_by_key(|it| it.at_ns));
+    for access in accesses {
+        assert!(access.at_ns <= profile.life_ns);
+        assert!(access.phase_ns.is_none_or(|ns| ns <= profile.life_ns));
+    }
+    assert!(code.blocks.iter().all(|it| it.start.checked_add(it.bytes.len() as u64).is_some()));
+    assert!(code.blocks.is_sorted_by(|a, b| a.start + a.bytes.len() as u64 <= b.start));
+    assert!(code.maps.iter().all(|map| map.start < map.end));
+    assert!(code.maps.is_sorted_by(|a, b| a.end <= b.start));
+    if let Some(samples) = &profile.samples {
+        let own: u64 = counted.iter().filter(|it| !it.is_adopted).map(|it| it.n).sum();
+        assert_eq!(own, samples.values().iter().map(|it| it.n).sum::<u64>());
+    }
 }
 
 fn check(bytes: &[u8]) -> bool {
@@ -181,6 +213,9 @@ fn the_undamaged_moments_are_all_there() {
     assert_eq!((profile.snapshots.tasks.len(), profile.snapshots.doings.len()), (3, 20));
     assert_eq!(profile.snapshots.doings.iter().filter(|doing| doing.span.is_some()).count(), 15);
     assert_eq!(profile.samples.as_ref().unwrap().values().iter().map(|it| it.n).sum::<u64>(), 64);
+    let sampling = profile.sampling.as_ref().unwrap();
+    assert_eq!((sampling.counted.len(), sampling.accesses.len()), (6, 2));
+    assert_eq!((sampling.code.maps.len(), sampling.code.blocks.len()), (1, 1));
     assert!(profile.conditions.throttling.is_some() && profile.conditions.steal_ppm.is_some());
     assert_fits(&profile);
 }
@@ -358,6 +393,10 @@ proptest! {
         image.chunk(ChunkKind::Snapshots, 0, &payload);
         image.chunk(ChunkKind::Samples, 0, &payload);
         image.chunk(ChunkKind::Conditions, 0, &payload);
+        image.chunk(ChunkKind::Maps, payload.len(), &payload);
+        image.chunk(ChunkKind::Code, 9, &payload);
+        image.chunk(ChunkKind::Code, 2, &payload[64..]);
+        image.chunk(ChunkKind::Accesses, 0, &payload);
         prop_assert!(check(&image.finish()));
     }
 

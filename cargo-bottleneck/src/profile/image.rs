@@ -2,12 +2,14 @@
 
 use std::mem::offset_of;
 
+use bottleneck_runtime::format::accesses::{self, Access};
+use bottleneck_runtime::format::code::{BLOCK_BYTES, BLOCKS, ENTRY_BYTES};
 use bottleneck_runtime::format::header::CLOCK_MONOTONIC;
 use bottleneck_runtime::format::{
-    CHUNK_HEAD_BYTES, ChunkKind, Conditions, ConditionsData, ENDIAN, GRANULE, HEADER_BYTES,
-    HISTOGRAM_BYTES, Header, HeaderData, MAGIC, MAJOR, MINOR, NODE_BYTES, Node, NodeData, Sample,
-    SampleData, Samples, SamplesData, SiteRecord, Snapshots, SnapshotsData, Task, TaskData, Tree,
-    TreeData, histogram, samples, snapshot, task,
+    AccessData, Accesses, AccessesData, CHUNK_HEAD_BYTES, ChunkKind, Conditions, ConditionsData,
+    ENDIAN, GRANULE, HEADER_BYTES, HISTOGRAM_BYTES, Header, HeaderData, MAGIC, MAJOR, MINOR,
+    NODE_BYTES, Node, NodeData, Sample, SampleData, Samples, SamplesData, SiteRecord, Snapshots,
+    SnapshotsData, Task, TaskData, Tree, TreeData, histogram, samples, snapshot, task,
 };
 
 /// Writes fields of a record at their places in the layout.
@@ -166,6 +168,43 @@ impl Image {
             put!(&mut payload, head + at * slot, Sample, data, node flags address count);
         }
         self.chunk(ChunkKind::Samples, 0, &payload);
+    }
+
+    /// Adds samples with their data. The chunk ends with the last: the unused entries of the runtime do not count.
+    pub fn accesses(&mut self, data: &AccessesData, entries: &[AccessData]) {
+        assert!(entries.len() <= accesses::ENTRIES, "{} accesses do not fit", entries.len());
+        let (head, entry) = (size_of::<Accesses>(), size_of::<Access>());
+        let mut payload = vec![0; head + entries.len() * entry];
+        put!(&mut payload, 0, Accesses, data,
+            begun partner is_probing period_ns samples handler_ticks probes not_eligible not_resident faults unadopted);
+        for (at, data) in entries.iter().enumerate() {
+            put!(&mut payload, head + at * entry, Access, data,
+                ticks node thread sampled address open_since probed_0 probed_1 latency_0 latency_1 faults flags);
+        }
+        self.chunk(ChunkKind::Accesses, 0, &payload);
+    }
+
+    /// Adds code. Each piece is written in as many blocks as it touches; pieces do not share a block.
+    pub fn code(&mut self, pieces: &[(u64, Vec<u8>)]) {
+        let mut payload = Vec::new();
+        for (address, bytes) in pieces {
+            let (mut address, mut rest) = (*address, &bytes[..]);
+            while !rest.is_empty() {
+                let first = usize::try_from(address).unwrap_or(0) % BLOCK_BYTES;
+                let (block, behind) = rest.split_at(rest.len().min(BLOCK_BYTES - first));
+                let at = payload.len();
+                payload.resize(at + ENTRY_BYTES, 0);
+                put_bytes(&mut payload, at, &(address - first as u64).to_ne_bytes());
+                let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_ne_bytes();
+                put_bytes(&mut payload, at + 8, &count(first));
+                put_bytes(&mut payload, at + 12, &count(block.len()));
+                put_bytes(&mut payload, at + 16 + first, block);
+                (address, rest) = (address + block.len() as u64, behind);
+            }
+        }
+        let entries = payload.len() / ENTRY_BYTES;
+        assert!(entries <= BLOCKS, "{entries} blocks of code do not fit");
+        self.chunk(ChunkKind::Code, entries, &payload);
     }
 
     /// Adds what was taken from the process.

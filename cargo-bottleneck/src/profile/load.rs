@@ -14,6 +14,7 @@ use bottleneck_runtime::format::{
 
 use super::clock::{Anchor, Clock};
 use super::moments::RawMoments;
+use super::sampled::RawSampling;
 use super::tree::{RawThread, References, Slots};
 use super::warning::{Damage, Damages};
 use super::{
@@ -47,6 +48,8 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
     let references = References::new(&raw);
     let snapshots = parts.moments.snapshots(&references, &spans, &clock, &mut damages);
     let samples = parts.moments.samples(&references, spans.len(), &clock, &mut damages);
+    let counted = parts.moments.samples.as_ref();
+    let sampling = parts.sampling.finish(counted, &references, &clock, &mut damages);
     let conditions = parts.moments.conditions(&clock, &mut damages);
     let span_cost = clock.duration_ns(header.span_cost) as f64 / 1024.0;
     let profile = Profile {
@@ -81,7 +84,7 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
         span_cost_ns: (span_cost > 0.0 && span_cost < 100_000.0).then_some(span_cost),
         snapshots,
         samples,
-        sampling: None,
+        sampling,
         conditions,
     };
     Ok((profile, damages.into_warnings()))
@@ -106,6 +109,7 @@ struct Parts<'a> {
     capabilities: Vec<Capability>,
     run: Option<serde_json::Value>,
     moments: RawMoments<'a>,
+    sampling: RawSampling<'a>,
 }
 
 impl<'a> Parts<'a> {
@@ -145,11 +149,14 @@ impl<'a> Parts<'a> {
                 Some(ChunkKind::Snapshots) => res.moments.add_snapshots(chunk.payload, damages),
                 Some(ChunkKind::Samples) => res.moments.add_samples(chunk.payload),
                 Some(ChunkKind::Conditions) => res.moments.add_conditions(chunk.payload),
-                Some(
-                    ChunkKind::Maps | ChunkKind::Code | ChunkKind::Recipes | ChunkKind::Accesses,
-                )
-                // Being written when the program died, or of a later minor version.
-                | None => true,
+                Some(ChunkKind::Maps) => res.sampling.add_maps(text(chunk.payload, chunk.aux)),
+                Some(ChunkKind::Code) => {
+                    res.sampling.add_code(chunk.payload, chunk.aux, damages);
+                    true
+                }
+                Some(ChunkKind::Accesses) => res.sampling.add_accesses(chunk.payload),
+                // Recipes are for the program. No kind: being written when the program died, or of a later minor version.
+                Some(ChunkKind::Recipes) | None => true,
             };
             if !is_read {
                 damages.note(Damage::Record);

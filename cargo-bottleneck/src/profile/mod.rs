@@ -9,6 +9,7 @@ mod convert;
 mod index;
 mod load;
 mod moments;
+mod sampled;
 pub mod sampling;
 pub mod snapshots;
 mod tree;

@@ -36,8 +36,28 @@ pub(super) struct RawMoments<'a> {
     /// Records by index, those of the chunks one behind the other.
     tasks: Vec<TaskData>,
     snapshots: Option<RawSnapshots<'a>>,
-    samples: Option<(SamplesData, &'a [u8])>,
+    pub(super) samples: Option<RawSamples<'a>>,
     conditions: Option<ConditionsData>,
+}
+
+/// The table of samples.
+#[derive(Debug)]
+pub(super) struct RawSamples<'a> {
+    pub(super) head: SamplesData,
+    slots: &'a [u8],
+}
+
+impl RawSamples<'_> {
+    /// The slots that are in use.
+    pub(super) fn slots(&self) -> impl Iterator<Item = SampleData> {
+        let slots = self.slots.chunks_exact(SAMPLE_BYTES).take(samples::SLOTS);
+        slots.filter_map(SampleData::read).filter(|sample| sample.count > 0)
+    }
+}
+
+/// Samples that one thread can have had.
+pub(super) fn most_samples(clock: &Clock) -> u64 {
+    clock.life_ns() / LEAST_SAMPLE_NS + 1
 }
 
 #[derive(Debug)]
@@ -95,7 +115,8 @@ impl<'a> RawMoments<'a> {
         let Some(head) = SamplesData::read(payload).filter(|_| self.samples.is_none()) else {
             return false;
         };
-        self.samples = Some((head, payload.get(HEAD_BYTES..).unwrap_or_default()));
+        self.samples =
+            Some(RawSamples { head, slots: payload.get(HEAD_BYTES..).unwrap_or_default() });
         true
     }
 
@@ -173,7 +194,7 @@ impl<'a> RawMoments<'a> {
         res
     }
 
-    /// Samples by path; `None` where none could be taken.
+    /// The spans' own samples by path; `None` where none could be taken.
     pub(super) fn samples(
         &self,
         references: &References,
@@ -181,12 +202,11 @@ impl<'a> RawMoments<'a> {
         clock: &Clock,
         damages: &mut Damages,
     ) -> Option<Column<SpanIdx, Sampled>> {
-        let (head, slots) = self.samples?;
+        let raw = self.samples.as_ref()?;
         let mut res = Column::filled(spans, Sampled::default());
-        let mut is_any = head.period_ns > 0;
-        let most = clock.life_ns() / LEAST_SAMPLE_NS + 1;
-        let slots = slots.chunks_exact(SAMPLE_BYTES).take(samples::SLOTS);
-        for sample in slots.filter_map(SampleData::read).filter(|sample| sample.count > 0) {
+        let mut is_any = raw.head.period_ns > 0;
+        let most = most_samples(clock);
+        for sample in raw.slots() {
             is_any = true;
             let Some(&span) = references.spans.get(&sample.node) else {
                 // Outside spans, or of a path that the damage took.
@@ -195,6 +215,10 @@ impl<'a> RawMoments<'a> {
                 }
                 continue;
             };
+            if sample.flags & samples::FLAG_ADOPTED != 0 {
+                // Of other threads: they are no part of the span's own time.
+                continue;
+            }
             if sample.count > most {
                 damages.note(Damage::Count);
                 continue;

@@ -82,6 +82,8 @@ damages! {
     Doing => "what a task did at a moment cannot be read: it counts as absent",
     /// A sample names a path that is not there.
     Sample => "a sample names a path that cannot be read: it was dropped",
+    /// Code or where it was mapped from cannot be.
+    Code => "a piece of the program's code, or where it comes from, cannot be read: it was dropped",
     /// Steal time, throttling or affinity cannot be.
     Conditions => "what the machine took from the process cannot be: it is not known",
     /// The note of the command about the run is not JSON.

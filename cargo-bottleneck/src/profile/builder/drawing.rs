@@ -70,7 +70,7 @@ pub(super) struct Rooted<'a> {
 }
 
 impl Rooted<'_> {
-    fn reference(&self, position: usize) -> u32 {
+    pub(super) fn reference(&self, position: usize) -> u32 {
         self.root + u32::try_from(position * NODE_BYTES / GRANULE).unwrap_or(0)
     }
 }
@@ -105,7 +105,7 @@ impl ProfileBuilder {
         self.drawing = drawing;
     }
 
-    /// Writes tasks, snapshots, samples and conditions.
+    /// Writes tasks, snapshots and conditions.
     pub(super) fn write_drawing(&self, roots: &[Rooted<'_>], image: &mut Image) {
         let drawing = &self.drawing;
         if !drawing.lanes.is_empty() {
@@ -119,9 +119,6 @@ impl ProfileBuilder {
                 ..SnapshotsData::default()
             };
             image.snapshots(head, &table);
-        }
-        if !drawing.samples.is_empty() {
-            image.samples(4_000_000, 0, &drawing.sample_slots(roots));
         }
         drawing.conditions.write(self.life_ns, self.cpus.0, image);
     }
@@ -236,7 +233,7 @@ impl Drawing {
         }
     }
 
-    fn sample_slots(&self, roots: &[Rooted<'_>]) -> Vec<SampleData> {
+    pub(super) fn sample_slots(&self, roots: &[Rooted<'_>]) -> Vec<SampleData> {
         let mut res = Vec::new();
         for rooted in roots {
             rooted.thread.root.each(&mut |position, span| {

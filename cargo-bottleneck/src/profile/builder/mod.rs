@@ -21,6 +21,7 @@
 mod drawing;
 mod lane;
 mod names;
+mod sampling;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use lane::{
     preempted, read, receive, runnable, runs, sleep, sync, timed_futex, timed_poll, waits, woken,
     write,
 };
+pub use sampling::AccessBuilder;
 pub use span::SpanBuilder;
 pub use thread::ThreadBuilder;
 
@@ -45,6 +47,7 @@ use super::{Dtype, Profile, load};
 use crate::kind::Kind;
 use drawing::{Declaration, Drawing, Rooted, tid};
 use names::Names;
+use sampling::SamplingSpec;
 use span::Label;
 
 /// `CLOCK_MONOTONIC` at the start, in ns: not zero, so that a forgotten subtraction shows.
@@ -61,6 +64,7 @@ pub struct ProfileBuilder {
     cpus: (u32, u64),
     span_cost_ns: u64,
     drawing: Drawing,
+    sampling: SamplingSpec,
 }
 
 impl ProfileBuilder {
@@ -75,6 +79,7 @@ impl ProfileBuilder {
             span_cost_ns: 30,
             cpus: (0, 0),
             drawing: Drawing::default(),
+            sampling: SamplingSpec::default(),
         }
     }
 
@@ -284,6 +289,7 @@ impl ProfileBuilder {
             roots.push(Rooted { thread, tid, root: thread.write(tid, &names, &mut image) });
         }
         self.write_drawing(&roots, &mut image);
+        self.write_sampling(&roots, &mut image);
         image.finish()
     }
 
