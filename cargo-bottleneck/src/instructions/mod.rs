@@ -119,10 +119,13 @@ pub fn decode(code: &Code, sampled: u64) -> Option<Decoded> {
         Blamed::One { instruction, is_ambiguous } => (instruction, is_ambiguous),
     };
     let operands = Operands::of(&blamed);
-    let innermost = inner_loop::innermost(&around, &blamed);
-    let body = innermost.as_deref().unwrap_or_default();
-    let class =
-        if spin::is_spin(&around, &blamed, body) { Class::Spin } else { class(&blamed, &operands) };
+    let loops = inner_loop::loops(&around, &blamed);
+    let body = loops.first().map(Vec::as_slice).unwrap_or_default();
+    let class = if spin::is_spin(&around, &blamed, &loops) {
+        Class::Spin
+    } else {
+        class(&blamed, &operands)
+    };
     let own = operands.data().and_then(|_| formula::own(&around, &blamed, &operands));
     let accesses = matches!(class, Class::Load | Class::Store);
     // Of a gather no register tells, and neither does the next access.
