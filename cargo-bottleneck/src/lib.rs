@@ -1,7 +1,7 @@
 //! `cargo bottleneck`: says why a program is slow.
 //!
 //! An arrow of use never points right:
-//! units, kind <- machine, profile <- analysis <- report <- cargo, launch, commands <- cli <- this file.
+//! units, kind <- machine, profile <- symbols <- analysis <- report <- cargo, launch, commands <- cli <- this file.
 //! This file is the only place that turns a result into an exit code.
 
 #![cfg_attr(
@@ -31,6 +31,7 @@ pub mod report;
 pub mod run_dir;
 pub mod signals;
 pub mod status;
+pub mod symbols;
 pub mod syscalls;
 pub mod units;
 

@@ -16,6 +16,7 @@ use super::classify::{Classification, Reason};
 use super::gain::{self, Gain};
 use super::identity::{Label, path_names};
 use super::kinds::ratio;
+use super::leaves::Leaves;
 use super::ledger::{Basis, Ledger, Row};
 use super::subkind::Subkind;
 use super::testimony::{Testimony, Whose, Witness};
@@ -31,6 +32,7 @@ pub(super) struct Facts<'a> {
     /// Who has seen what limits time on the CPU.
     pub(super) witness: Option<&'a dyn Witness>,
     pub(super) ledger: &'a Ledger,
+    pub(super) leaves: &'a Leaves,
     /// Why declared work cannot be judged, where there are no ceilings.
     pub(super) no_ceilings: Option<&'a str>,
     /// Sites are marked as requests.
@@ -303,9 +305,30 @@ impl Finding {
             share: self.share,
             evidence: self.evidence(facts),
             not_seen: self.not_seen(facts),
+            leaves: self.leaves(facts),
             next: self.next(facts),
             gain: gain.gain,
             bound: gain.bound,
+        }
+    }
+
+    /// The functions inside the paths that it is about: those of whoever declares or asserts the work, else the path's own.
+    fn leaves(&self, facts: &Facts<'_>) -> Vec<model::Leaf> {
+        let spans = || {
+            facts.profile.spans.indices().filter(|&span| {
+                let class = facts.classes.spans[span];
+                let is_spin = self.subkind == Some(Subkind::Spin);
+                let at = if is_spin { span } else { class.owner };
+                facts.profile.spans[at].site == facts.profile.spans[self.lead].site
+            })
+        };
+        match self.part {
+            Part::OnCpu | Part::Helpers => {
+                let on_cpu_ns = spans().map(|span| facts.times[span].on_cpu_ns);
+                let on_cpu_ns = on_cpu_ns.fold(0, u64::saturating_add);
+                facts.leaves.to_model(spans(), on_cpu_ns)
+            }
+            Part::Waits | Part::Preempted | Part::HeldUp => Vec::new(),
         }
     }
 

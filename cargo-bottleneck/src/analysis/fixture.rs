@@ -3,8 +3,10 @@
 use super::ceilings::LoadTimes;
 use super::{Analysis, Ceilings, Context, Peak, Range, analyze, summarize};
 use crate::profile::builder::{ProfileBuilder, SpanBuilder};
-use crate::profile::{Dtype, Profile};
+use crate::profile::sampling::{Counted, Sampling};
+use crate::profile::{Dtype, Profile, SpanIdx};
 use crate::report::model::{Exit, Frame, MachineView, Summary};
+use crate::symbols::{Place, Symbols};
 
 pub(crate) const MS: u64 = 1_000_000;
 
@@ -39,8 +41,35 @@ pub(crate) fn context() -> Context {
         exit: Exit { code: Some(0), signal: None },
         machine: MachineView { cores: Some(2), ..MachineView::default() },
         ceilings: Ok(ceilings),
+        symbols: None,
         warnings: Vec::new(),
     }
+}
+
+/// The report of a run with these samples: name of the span, function with its modules, samples, whether they are adopted.
+pub(crate) fn sampled_report(
+    builder: &ProfileBuilder,
+    samples: &[(&str, &str, u64, bool)],
+) -> (Summary, Frame) {
+    let mut profile: Profile = builder.build();
+    let (mut counted, mut places) = (Vec::new(), Vec::new());
+    for (&(name, function, n, is_adopted), sampled) in samples.iter().zip(1_u64..) {
+        let is_it = |span: &SpanIdx| profile.sites[profile.spans[*span].site].name == name;
+        let of_name = profile.spans.indices().filter(is_it);
+        counted.extend(of_name.map(|span| Counted { span, sampled, n, is_adopted, spins: false }));
+        let place = Place {
+            function: function.to_owned(),
+            file: Some("src/math.rs".to_owned()),
+            line: Some(40),
+            inlined: Vec::new(),
+            object: "/app".to_owned(),
+        };
+        places.push((sampled, place));
+    }
+    profile.sampling = Some(Sampling { period_ns: 4 * MS, counted, ..Sampling::default() });
+    let context = Context { symbols: Some(Symbols::of_places(places)), ..context() };
+    let analysis: Analysis = analyze(&profile, &context);
+    summarize(&profile, &analysis, &context)
 }
 
 pub(crate) fn report(builder: &ProfileBuilder, context: &Context) -> (Summary, Frame) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::kind::Kind;
-use crate::number::{percent, time};
+use crate::number::{count, percent, time};
 use crate::profile::{Profile, RowIdx, SpanIdx, ThreadIdx};
-use crate::report::model::{Evidence, Frame};
+use crate::report::model::{Evidence, Frame, FrameLeaf};
 
 use super::blame::{Blamed, Part};
 use super::finding::Facts;
+use super::leaves::Leaf;
 use super::ledger::Ledger;
 use super::subkind::Subkind;
 use super::{Analysis, Column, Context, identity, wording};
@@ -49,6 +50,7 @@ fn container(name: String) -> Frame {
         is_wait: false,
         calls: 0,
         notes: Vec::new(),
+        leaves: Vec::new(),
         children: Vec::new(),
     }
 }
@@ -110,13 +112,16 @@ impl Parts {
     }
 }
 
+/// How the label of a box of threads without spans begins.
+const HELPERS: &str = "[threads without spans: ";
+
 /// The label of a box for what is not the path's own time on the CPU, and whether nothing runs there.
 fn label(profile: &Profile, blamed: &Blamed) -> Option<(String, bool)> {
     Some(match (blamed.part, blamed.subkind, blamed.cause) {
         (Part::OnCpu, ..) => return None,
         (Part::Helpers, ..) => {
             let name = blamed.helper.map_or_else(String::new, |it| wording::pool_name(profile, it));
-            (format!("[threads without spans: {name}]"), false)
+            (format!("{HELPERS}{name}]"), false)
         }
         (Part::HeldUp, Some(Subkind::StarvedQueue), _) => ("[starves others]".to_owned(), false),
         (Part::HeldUp, ..) => ("[others wait for this]".to_owned(), false),
@@ -150,6 +155,7 @@ fn span_frame(
 ) -> Frame {
     let (path, span_label) = (&profile.spans[span], &analysis.labels[span]);
     let class = analysis.classes.spans[span];
+    let n_spans = children.len();
     for ((label, kind, is_wait), &ns) in &own.others {
         children.push(Frame {
             name: label.clone(),
@@ -161,8 +167,14 @@ fn span_frame(
             is_wait: *is_wait,
             calls: path.calls,
             notes: vec![note(label, *kind).to_owned()],
+            leaves: Vec::new(),
             children: Vec::new(),
         });
+    }
+    let (adopted, leaves): (Vec<_>, Vec<_>) =
+        analysis.leaves.of_spans([span]).into_iter().partition(|leaf| leaf.adopted);
+    for helper in helpers(&mut children[n_spans..]) {
+        helper.leaves = adopted.iter().map(|leaf| frame_leaf(leaf, helper.self_ns, None)).collect();
     }
     let covered: u64 = children.iter().map(|child| child.total_ns).sum();
     let name = path
@@ -179,8 +191,64 @@ fn span_frame(
         is_wait: class.subkind == Some(Subkind::Spin),
         calls: path.calls,
         notes: notes(profile, analysis, facts, span),
+        leaves: leaves
+            .iter()
+            .map(|leaf| frame_leaf(leaf, own.on_cpu_ns, Some(&profile.sites[path.site].name)))
+            .collect(),
         children,
     }
+}
+
+/// The boxes of the threads without spans, if all of them are of one pool: whose the samples are is not known.
+fn helpers(others: &mut [Frame]) -> Vec<&mut Frame> {
+    let res: Vec<&mut Frame> =
+        others.iter_mut().filter(|frame| frame.name.starts_with(HELPERS)).collect();
+    if res.windows(2).all(|pair| pair[0].name == pair[1].name) { res } else { Vec::new() }
+}
+
+/// A leaf as a part of `own_ns`, which is the own time of the span's box. What it is inlined into is told up to the annotated
+/// function.
+fn frame_leaf(leaf: &Leaf, own_ns: u64, annotated: Option<&str>) -> FrameLeaf {
+    let n = if leaf.samples == 1 {
+        "1 sample".to_owned()
+    } else {
+        format!("{} samples", count(leaf.samples))
+    };
+    let of = if leaf.adopted {
+        "what threads without spans do here"
+    } else {
+        "the span's own time on the CPU"
+    };
+    let mut notes = vec![format!("{n}, {} of {of}", percent(leaf.share()))];
+    if leaf.full != leaf.function {
+        notes.push(leaf.full.clone());
+    }
+    let callers: Vec<&str> = leaf
+        .callers
+        .iter()
+        .map(String::as_str)
+        .take_while(|&caller| Some(last_name(caller)) != annotated)
+        .collect();
+    if !callers.is_empty() {
+        notes.push(format!("inlined into {}", callers.join(", in ")));
+    }
+    FrameLeaf {
+        name: leaf.function.clone(),
+        site: leaf.file.as_ref().map(|file| match leaf.line {
+            Some(line) => format!("{file}:{line}"),
+            None => file.clone(),
+        }),
+        ns: leaf.part(own_ns),
+        kind: None,
+        is_inlined: leaf.is_inlined,
+        notes,
+    }
+}
+
+/// `forward` of `Linear::forward`; of a closure the function that it is in.
+fn last_name(function: &str) -> &str {
+    let function = function.strip_suffix("::{closure}").unwrap_or(function);
+    function.rsplit("::").next().unwrap_or(function)
 }
 
 /// The lines of a tooltip.

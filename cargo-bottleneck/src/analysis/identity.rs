@@ -70,7 +70,7 @@ fn site_name(site: &Site) -> String {
 }
 
 /// A type's name without module paths: `alloc::vec::Vec<app::Linear>` is `Vec<Linear>`.
-fn without_modules(owner: &str) -> String {
+pub(super) fn without_modules(owner: &str) -> String {
     let mut res = String::with_capacity(owner.len());
     let mut word_at = 0;
     let mut rest = owner;

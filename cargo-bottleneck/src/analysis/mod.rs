@@ -4,7 +4,7 @@
 //! module: [`attribution`] (on the CPU or waiting), [`in_flight`] (what counts), `roles` (what the parts are to each other),
 //! [`roofline`] and [`classify`] (what limits a path on the CPU), [`cause`] (what a thread waits for), `scene` and [`blame`]
 //! (what limits the program at one moment), [`ledger`] (the time in flight, divided), `finding` (where), [`verdict`] and
-//! `phases` (the judgement), [`gain`] (what it is worth), [`summary`] (as reports hold it). Device records will enter in
+//! `phases` (the judgement), [`gain`] (what it is worth), [`leaves`] (the functions inside), [`summary`] (as reports hold it). Device records will enter in
 //! `scene`.
 
 pub mod attribution;
@@ -16,6 +16,7 @@ pub mod classify;
 mod finding;
 mod frames;
 mod from_machine;
+mod function_name;
 pub mod gain;
 mod hot_code;
 pub mod identity;
@@ -23,6 +24,7 @@ pub mod in_flight;
 mod interference;
 mod kernel_work;
 pub mod kinds;
+pub mod leaves;
 pub mod ledger;
 mod looked_at;
 pub mod mixture;
@@ -61,12 +63,14 @@ pub use summary::summarize;
 use crate::kind::Kind;
 use crate::profile::{Column, Profile, SpanIdx};
 use crate::report::model::{Exit, Finding, MachineView, Phase, Verdict};
+use crate::symbols::Symbols;
 
 use classify::Classification;
 use finding::Facts;
 use identity::Label;
 use in_flight::InFlight;
 use kinds::ByKind;
+use leaves::Leaves;
 use ledger::{Basis, Ledger};
 use roles::Roles;
 use sampled::Sampled;
@@ -86,6 +90,8 @@ pub struct Context {
     pub machine: MachineView,
     /// The ceilings of that machine, or why there are none.
     pub ceilings: Result<Ceilings, String>,
+    /// What the sampled addresses are called; `None` where that was not looked up.
+    pub symbols: Option<Symbols>,
     /// What went wrong before: the warnings of the loader, of the build, of the machine.
     pub warnings: Vec<String>,
 }
@@ -105,6 +111,8 @@ pub struct Analysis {
     pub in_flight: InFlight,
     /// The time in flight, divided among what is to blame.
     pub ledger: Ledger,
+    /// The functions that paths spend their own time in.
+    pub leaves: Leaves,
     /// Thread time in flight by kind.
     pub thread_kinds: ByKind,
     /// Wall time in flight by kind.
@@ -145,6 +153,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
+    let leaves = Leaves::of(profile, context.symbols.as_ref());
     let facts = Facts {
         profile,
         times: &times,
@@ -152,6 +161,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         labels: &labels,
         witness,
         ledger: &ledger,
+        leaves: &leaves,
         no_ceilings: ceilings.err().map(String::as_str),
         has_requests: in_flight.has_requests,
     };
@@ -179,6 +189,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         labels,
         in_flight,
         ledger,
+        leaves,
         thread_kinds,
         kinds,
         verdict,

@@ -22,6 +22,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         witness: analysis.sampled.as_ref().map(|it| -> &dyn Witness { it }),
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
         ledger: &analysis.ledger,
+        leaves: &analysis.leaves,
         has_requests: analysis.in_flight.has_requests,
     };
     let program_spans = || {
@@ -103,6 +104,7 @@ fn span_row(facts: &Facts<'_>, span: SpanIdx, several_threads: bool) -> Span {
         flops: path.work.map(|work| work.flops).filter(|&flops| flops > 0.0),
         bytes: path.work.map(|work| work.bytes).filter(|&bytes| bytes > 0.0),
         evidence: facts.classes.regions[span].iter().flat_map(wording::region_evidence).collect(),
+        leaves: facts.leaves.to_model([span], time.on_cpu_ns),
         open: profile.is_open(span),
     }
 }

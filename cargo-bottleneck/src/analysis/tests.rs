@@ -293,3 +293,37 @@ fn the_same_profile_gives_the_same_report() {
     let json = || serde_json::to_string(&report(&two_phases(30, 70), &context()).0).unwrap();
     assert_eq!(json(), json());
 }
+
+#[test]
+fn the_functions_inside_a_span_are_parts_of_its_own_time() {
+    let samples = [
+        ("matmul", "app::matvec", 81, false),
+        ("matmul", "app::softmax", 19, false),
+        ("matmul", "rayon::in_a_pool", 7, true),
+        ("generate", "app::sample", 3, false),
+    ];
+    let (summary, frame) = fixture::sampled_report(&two_phases(300, 700), &samples);
+    for span in summary.spans.iter().filter(|span| span.name == "matmul") {
+        let found: Vec<_> =
+            span.leaves.iter().map(|it| (it.function.as_str(), it.ns, it.adopted)).collect();
+        let part = |percent: u64| span.on_cpu_ns * percent / 100;
+        let adopted_ns = 7 * 4 * MS;
+        assert_eq!(
+            found,
+            [
+                ("matvec", part(81), false),
+                ("softmax", part(19), false),
+                ("in_a_pool", adopted_ns, true)
+            ]
+        );
+        assert_eq!(span.leaves[0].file.as_deref(), Some("src/math.rs"));
+    }
+    let mut open = vec![&frame];
+    let mut n_leaves = 0;
+    while let Some(frame) = open.pop() {
+        assert!(frame.leaves.iter().map(|leaf| leaf.ns).sum::<u64>() <= frame.self_ns);
+        n_leaves += frame.leaves.len();
+        open.extend(&frame.children);
+    }
+    assert_eq!(n_leaves, 2 * 2 + 1);
+}

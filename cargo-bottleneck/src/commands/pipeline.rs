@@ -19,6 +19,7 @@ use crate::report::terminal::{self, Look};
 use crate::report::{folded, json, svg};
 use crate::run_dir;
 use crate::signals::StoppedBy;
+use crate::symbols::Symbols;
 use crate::syscalls::Usage;
 
 /// File in the folder of a run that holds its [`RunFacts`], for a later `report`.
@@ -222,7 +223,10 @@ pub fn report_from(
     warnings.extend(full(main));
     warnings.extend(others(&recordings, main));
     let facts = facts.or(known.facts.as_ref());
-    let context = context(main, facts, known.machine.as_ref(), threads, warnings);
+    let symbols = Symbols::of(&main.profile);
+    warnings.extend(symbols.notes().iter().cloned());
+    let mut context = context(main, facts, known.machine.as_ref(), threads, warnings);
+    context.symbols = Some(symbols);
     let judged = analysis::analyze(&main.profile, &context);
     let (mut summary, frame) = analysis::summarize(&main.profile, &judged, &context);
     if let Some(facts) = facts {
@@ -261,6 +265,7 @@ fn context(
             || Err("the recording does not say on which machine it was made".to_owned()),
             |machine| analysis::Ceilings::of_machine(&machine.ceilings, threads),
         ),
+        symbols: None,
         warnings,
     }
 }

@@ -54,6 +54,7 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
     let span_cost = clock.duration_ns(header.span_cost) as f64 / 1024.0;
     let profile = Profile {
         pid: header.pid,
+        build_id: header.build_id,
         start_ns: clock.start_ns(),
         start_unix_ns: header.start_unix_ns,
         life_ns: clock.life_ns(),

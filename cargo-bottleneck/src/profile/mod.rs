@@ -38,6 +38,8 @@ use crate::kind::Kind;
 pub struct Profile {
     /// Process id.
     pub pid: u32,
+    /// Tells two builds of a program apart; 0 where it is not known. See `crate::symbols`.
+    pub build_id: u64,
     /// `CLOCK_MONOTONIC` when recording began.
     pub start_ns: u64,
     /// Wall clock when recording began, since 1970.

@@ -1,12 +1,16 @@
 //! Folded stacks, one per line: `outer;inner 123`, the time in ns. The form that flame graph tools read.
 //!
-//! Names are plain: no kinds, no annotations. What would break a line is replaced.
+//! Names are plain: no kinds, no annotations. What would break a line is replaced. The functions inside a span, from samples,
+//! are last frames below it; one that is inlined into others has the mark of flame graph tools for that, `_[i]`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::model::Frame;
 use crate::escape::shown_name;
+
+/// How inferno and its kin know an inlined function: they hide the mark and may choose a color by it.
+const INLINED: &str = "_[i]";
 
 /// Writes every stack that has time of its own, outermost frame first, in the order of the tree. Equal stacks become one.
 pub fn render(root_frames: &[Frame]) -> String {
@@ -29,17 +33,30 @@ struct Stacks {
 }
 
 impl Stacks {
+    fn add_line(&mut self, stack: String, ns: u64) {
+        if ns == 0 {
+            return;
+        }
+        let lines = &mut self.lines;
+        let position = *self.positions.entry(stack).or_insert_with_key(|stack| {
+            lines.push((stack.clone(), 0));
+            lines.len() - 1
+        });
+        let sum = &mut lines[position].1;
+        *sum = sum.saturating_add(ns);
+    }
+
     fn add(&mut self, frame: &Frame, parent: &str) {
         let name = plain(&frame.name);
         let stack = if parent.is_empty() { name } else { format!("{parent};{name}") };
-        if frame.self_ns > 0 {
-            let position = *self.positions.entry(stack.clone()).or_insert_with(|| {
-                self.lines.push((stack.clone(), 0));
-                self.lines.len() - 1
-            });
-            let ns = &mut self.lines[position].1;
-            *ns = ns.saturating_add(frame.self_ns);
+        let mut own_ns = frame.self_ns;
+        for leaf in &frame.leaves {
+            let ns = leaf.ns.min(own_ns);
+            own_ns -= ns;
+            let mark = if leaf.is_inlined { INLINED } else { "" };
+            self.add_line(format!("{stack};{}{mark}", plain(&leaf.name)), ns);
         }
+        self.add_line(stack.clone(), own_ns);
         for child in &frame.children {
             self.add(child, &stack);
         }
@@ -66,6 +83,7 @@ mod tests {
 
     use super::*;
     use crate::kind::Kind;
+    use crate::report::model::FrameLeaf;
 
     fn frame(name: &str, self_ns: u64, children: Vec<Frame>) -> Frame {
         let total_ns = self_ns + children.iter().map(|it| it.total_ns).sum::<u64>();
@@ -79,6 +97,7 @@ mod tests {
             is_wait: false,
             calls: 1,
             notes: Vec::new(),
+            leaves: Vec::new(),
             children,
         }
     }
@@ -90,6 +109,25 @@ mod tests {
         let again = frame("serve", 1, vec![frame("child", 4, vec![])]);
         assert_eq!(render(&[serve, inner, again]), "serve 6\nserve;child 6\nserve::inner 3\n");
         assert_eq!(render(&[]), "");
+    }
+
+    #[test]
+    fn functions_inside_a_span_are_last_frames_and_the_rest_is_its_own() {
+        let leaf = |name: &str, ns, is_inlined| FrameLeaf {
+            name: name.to_owned(),
+            site: None,
+            ns,
+            kind: None,
+            is_inlined,
+            notes: Vec::new(),
+        };
+        let mut span = frame("span", 10, vec![frame("child", 2, vec![])]);
+        span.leaves =
+            vec![leaf("gemm::<f32>", 6, false), leaf("dot", 3, true), leaf("none", 0, false)];
+        let expected = "span;gemm::<f32> 6\nspan;dot_[i] 3\nspan 1\nspan;child 2\n";
+        assert_eq!(render(std::slice::from_ref(&span)), expected);
+        span.leaves.push(leaf("damaged", u64::MAX, false));
+        assert!(render(&[span]).contains("span;damaged 1\nspan;child 2"));
     }
 
     #[test]

@@ -12,7 +12,10 @@ use super::terminal::{self, Look};
 use super::{folded, json, svg};
 use crate::analysis::fixture::{MS, context, streams};
 use crate::analysis::{analyze, summarize};
+use crate::profile::SpanIdx;
 use crate::profile::builder::ProfileBuilder;
+use crate::profile::sampling::{Code, Counted, Mapping, Sampling};
+use crate::symbols::{self, Symbols};
 
 /// What is hostile about a name, and the name.
 pub(crate) fn names() -> Vec<(&'static str, String)> {
@@ -93,7 +96,36 @@ pub(crate) fn report_on(name: &str) -> (Summary, Frame) {
         name.clone_into(&mut profile.sites[site].file);
         name.clone_into(&mut profile.sites[site].module);
     }
+    let frame = |line| symbols::Frame {
+        function: name.to_owned(),
+        file: Some(name.to_owned()),
+        line: Some(line),
+    };
+    let place = symbols::Place {
+        function: format!("{name}::{name}"),
+        file: Some(name.to_owned()),
+        line: Some(7),
+        inlined: vec![frame(7), frame(8)],
+        object: name.to_owned(),
+    };
+    let counted = |(at, span): (u64, SpanIdx)| Counted {
+        span,
+        sampled: at % 2,
+        n: 5,
+        is_adopted: at == 3,
+        spins: false,
+    };
+    let mapping = Mapping { start: 0, end: 1, offset: 0, path: format!("/{name}") };
+    profile.sampling = Some(Sampling {
+        counted: (0..6)
+            .flat_map(|at| profile.spans.indices().map(move |it| (at, it)))
+            .map(counted)
+            .collect(),
+        code: Code { maps: vec![mapping], blocks: Vec::new() },
+        ..Sampling::default()
+    });
     let mut context = context();
+    context.symbols = Some(Symbols::of_places([(1, place)]));
     name.clone_into(&mut context.program);
     context.command = vec![name.to_owned(), "--flag".to_owned(), name.to_owned()];
     context.warnings = vec![format!("`{name}` was left out")];
@@ -162,6 +194,8 @@ fn json_has_the_true_name_and_nothing_to_obey() {
         // The file pads texts with zeros.
         assert!(found(None) && found(Some(name)), "{name:?}");
         assert!(spans.iter().any(|span| span["path"].as_array().unwrap().len() == 2));
+        let leaf = spans[0]["leaves"].as_array().unwrap().iter().find(|it| it["line"] == 7);
+        assert_eq!(leaf.unwrap()["file"], name);
         assert_eq!(spans[0]["site"].as_str().unwrap().is_empty(), name.is_empty());
     });
 }
@@ -182,7 +216,8 @@ fn folded_stacks_have_one_separator_a_level() {
 }
 
 fn collect_depths(frame: &Frame, depth: usize, depths: &mut Vec<usize>) {
-    if frame.self_ns > 0 {
+    depths.extend(frame.leaves.iter().filter(|leaf| leaf.ns > 0).map(|_| depth + 1));
+    if frame.self_ns > frame.leaves.iter().map(|leaf| leaf.ns).sum() {
         depths.push(depth);
     }
     frame.children.iter().for_each(|child| collect_depths(child, depth + 1, depths));

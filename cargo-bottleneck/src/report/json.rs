@@ -19,7 +19,7 @@ pub fn render(summary: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::fixture::{MS, context, report, streams, two_phases};
+    use crate::analysis::fixture::{MS, context, report, sampled_report, streams, two_phases};
     use crate::kind::Kind;
     use crate::profile::builder::ProfileBuilder;
     use serde_json::Value;
@@ -81,6 +81,11 @@ mod tests {
         for builder in builders {
             validate(&report(&builder, &context()).0);
         }
+        let samples =
+            [("matmul", "app::matvec", 81, false), ("matmul", "rayon::in_a_pool", 7, true)];
+        let sampled = sampled_report(&two_phases(30, 70), &samples).0;
+        assert_eq!(sampled.findings[0].leaves.len(), 2);
+        validate(&sampled);
         let mut blind = context();
         blind.ceilings = Err("not measured".into());
         validate(&report(&two_phases(30, 70), &blind).0);

@@ -191,6 +191,8 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// What could not be seen, and why.
     pub not_seen: Vec<String>,
+    /// The functions that the time is spent in, the largest first; empty for time that is not on the CPU.
+    pub leaves: Vec<Leaf>,
     /// One imperative next step.
     pub next: String,
     /// As [`Verdict::gain`].
@@ -303,8 +305,32 @@ pub struct Span {
     pub bytes: Option<f64>,
     /// The measurements of this span.
     pub evidence: Vec<Evidence>,
+    /// The functions that `on_cpu_ns` is spent in, the largest first; then those that threads without spans spend their time
+    /// in for this one. Empty where there were no samples.
+    pub leaves: Vec<Leaf>,
     /// A call was open when the run was cut.
     pub open: bool,
+}
+
+/// A function that a span spends its own time in, from samples of instructions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Leaf {
+    /// Its name without modules; `[libm.so.6+0x1234]` where it has none, `other functions` for the small ones together.
+    pub function: String,
+    /// Source file of the line that was sampled most.
+    pub file: Option<String>,
+    /// That line.
+    pub line: Option<u32>,
+    /// Samples.
+    pub samples: u64,
+    /// Part of the samples of the span, 0 to 1; adopted ones are apart, and sum to 1 themselves.
+    pub share: f64,
+    /// That part of the span's own time on the CPU, in ns; for adopted ones the CPU time that the samples stand for.
+    pub ns: u64,
+    /// What limits it, where that is known by function.
+    pub kind: Option<Kind>,
+    /// The samples are of threads without spans, which work for the span.
+    pub adopted: bool,
 }
 
 /// A part of a path's waits.
@@ -362,6 +388,25 @@ pub struct Frame {
     pub calls: u64,
     /// Lines for the tooltip: evidence, what to do.
     pub notes: Vec<String>,
+    /// The functions that `self_ns` is spent in: parts of it, no more than it together.
+    pub leaves: Vec<FrameLeaf>,
     /// Boxes below.
     pub children: Vec<Frame>,
+}
+
+/// A function within the own time of a box.
+#[derive(Clone, Debug)]
+pub struct FrameLeaf {
+    /// The label.
+    pub name: String,
+    /// `file:line`.
+    pub site: Option<String>,
+    /// Width, in ns.
+    pub ns: u64,
+    /// What limits it; `None`: that of the box.
+    pub kind: Option<Kind>,
+    /// Most of it are copies that were inlined into other functions.
+    pub is_inlined: bool,
+    /// Lines for the tooltip.
+    pub notes: Vec<String>,
 }

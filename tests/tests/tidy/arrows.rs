@@ -5,7 +5,7 @@ use super::{files, has_ending, none, read, top_modules};
 /// The modules of the command. Each may use those before it, never one behind it.
 ///
 /// `report::model` is plain data without behavior: `analysis` fills it, and the renderers in `report` see nothing else.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "exit_code",
     "syscalls",
     "units",
@@ -21,6 +21,7 @@ const ORDER: [&str; 23] = [
     "machine",
     "profile",
     "instructions",
+    "symbols",
     "report::model",
     "analysis",
     "report",

@@ -209,9 +209,12 @@ fn draw(
     if it.ns as f64 * ACROSS < all_ns as f64 * THIN {
         class.push_str(" thin");
     }
-    for piece in &it.own {
+    for kind in it.own.iter().map(|piece| piece.kind).chain(it.leaf) {
         class.push_str(" has-");
-        class.push_str(palette::id(piece.kind));
+        class.push_str(palette::id(kind));
+    }
+    if it.leaf.is_some() {
+        class.push_str(" inside");
     }
     let (id, level) = (frames::key(position), (it.depth + 1).to_string());
     let tab = if position == 0 { "0" } else { "-1" };
@@ -231,7 +234,9 @@ fn draw(
 
     let own_ns: u64 = it.own.iter().map(|piece| piece.ns).sum();
     let mut start = (at.number("fg:x")? + at.number("fg:w")?).saturating_sub(own_ns);
-    if let (false, [own]) = (it.is_container, it.own.as_slice()) {
+    if let Some(kind) = it.leaf {
+        rect(out, &format!("base leaf k-{}", palette::id(kind)), at.get("fill")?, at, None)?;
+    } else if let (false, [own]) = (it.is_container, it.own.as_slice()) {
         let class = format!("base own k-{}", palette::id(own.kind));
         rect(out, &class, at.get("fill")?, at, None)?;
     } else {

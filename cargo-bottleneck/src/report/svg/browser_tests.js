@@ -36,6 +36,17 @@ window.addEventListener("load", function () {
 
         point_at(linear);
         check("the tooltip gives evidence", tip() && tip().includes("38.1 GB/s = 92%") && tip().includes("35.1%"));
+        var matvec = named("matvec"), base = matvec.querySelector("rect.leaf");
+        check("a function inside lies below its span", matvec.getAttribute("aria-level") - linear.getAttribute("aria-level") === 1
+            && left(matvec) > left(linear) && across(matvec) < across(linear) && label(matvec) === "matvec");
+        check("in a lighter shade", getComputedStyle(base).fill !== getComputedStyle(linear.querySelector("rect.own")).fill);
+        point_at(matvec);
+        check("its tooltip names the line and the samples", tip() && tip().includes("src/math.rs:41") && tip().includes("871 samples"));
+        check("with the color of its shade", byId("tip").querySelector(".tip-kind").getAttribute("fill") === base.getAttribute("fill"));
+        window.search("^matvec");
+        check("it can be found", base.getAttribute("fill") === "rgb(157,242,192)" && byId("matched").textContent.startsWith("Matched"));
+        press("Escape");
+        check("and is as before", base.getAttribute("fill") === "rgb(180,204,252)");
         byId("frames").dispatchEvent(new MouseEvent("mouseleave"));
         check("the tooltip goes away", tip() === null);
 

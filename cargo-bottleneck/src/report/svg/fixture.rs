@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::palette;
 use crate::kind::Kind;
 use crate::report::model::{
-    Confidence, Evidence, Exit, Frame, Lost, MachineView, Overhead, SCHEMA, Samples, Share, Source,
-    Span, Summary, Verdict, VerdictKind,
+    Confidence, Evidence, Exit, Frame, FrameLeaf, Lost, MachineView, Overhead, SCHEMA, Samples,
+    Share, Source, Span, Summary, Verdict, VerdictKind,
 };
 
 /// A frame whose total is its own time and that of its children.
@@ -22,6 +22,7 @@ pub(super) fn frame(name: &str, kind: Kind, self_ns: u64, children: Vec<Frame>) 
         is_wait: false,
         calls: 1,
         notes: Vec::new(),
+        leaves: Vec::new(),
         children,
     }
 }
@@ -35,6 +36,17 @@ fn noted(mut frame: Frame, site: &str, calls: u64, notes: &[&str]) -> Frame {
     frame.calls = calls;
     frame.notes = notes.iter().map(|&note| note.to_owned()).collect();
     frame
+}
+
+pub(super) fn leaf(name: &str, ns: u64, site: &str, notes: &[&str]) -> FrameLeaf {
+    FrameLeaf {
+        name: name.to_owned(),
+        site: Some(site.to_owned()),
+        ns,
+        kind: None,
+        is_inlined: false,
+        notes: notes.iter().map(|&note| note.to_owned()).collect(),
+    }
 }
 
 /// The server: two threads, every kind, waits, a function in two places with two kinds.
@@ -82,6 +94,24 @@ pub(super) fn server() -> Vec<Frame> {
             "→ halve the bytes per weight (f16 → int8), or serve two or more requests per step; est. 1.21x (at most 1.54x)",
         ],
     );
+    let decode_linear = Frame {
+        leaves: vec![
+            leaf(
+                "matvec",
+                3_483 * MS,
+                "src/math.rs:41",
+                &["871 samples, 81% of the span's own time on the CPU"],
+            ),
+            leaf(
+                "dequantize::<Q8>",
+                645 * MS,
+                "src/quant.rs:12",
+                &["161 samples, 15% of the span's own time on the CPU"],
+            ),
+            leaf("a_sliver", MS, "src/math.rs:7", &[]),
+        ],
+        ..decode_linear
+    };
     let decode = frame(
         "decode",
         Kind::Other,
@@ -217,6 +247,7 @@ fn span() -> Span {
         flops: None,
         bytes: None,
         evidence: Vec::new(),
+        leaves: Vec::new(),
         open: false,
     }
 }

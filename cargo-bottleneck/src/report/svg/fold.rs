@@ -4,7 +4,7 @@
 //! the colored area stays that of the kinds.
 
 use crate::kind::Kind;
-use crate::report::model::Frame;
+use crate::report::model::{Frame, FrameLeaf};
 
 /// Most boxes in a picture.
 pub(super) const MAX_BOXES: usize = 3000;
@@ -12,6 +12,9 @@ pub(super) const MAX_BOXES: usize = 3000;
 /// Frames below this share of the whole width are folded: half a pixel on a usual screen. Grows where there are still
 /// more than [`MAX_BOXES`].
 const MIN_SHARE: f64 = 0.0005;
+
+/// Leaves below this share of the whole width are not drawn, which leaves them a part of the box above: a label needs more.
+const MIN_LEAF_SHARE: f64 = 0.002;
 
 /// Frames below this depth are folded into their ancestor at it.
 const MAX_DEPTH: usize = 200;
@@ -27,7 +30,17 @@ pub(super) struct Node<'a> {
     pub(super) ns: u64,
     /// The parts that no child covers, from left to right.
     pub(super) own: Vec<Piece>,
+    /// The functions inside `own`, from its left; together no wider than it.
+    pub(super) leaves: Vec<Leaf<'a>>,
     pub(super) children: Vec<Node<'a>>,
+}
+
+/// A function inside the own time of a box.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf<'a> {
+    pub(super) function: &'a FrameLeaf,
+    pub(super) kind: Kind,
+    pub(super) ns: u64,
 }
 
 /// What a box stands for.
@@ -57,11 +70,24 @@ pub(super) fn fold(roots: &[Frame]) -> Node<'_> {
     let measured: Vec<Measured<'_>> = roots.iter().map(|root| measure(root, shift)).collect();
     let ns = measured.iter().map(|it| it.ns).sum();
 
-    let mut min_ns = ns as f64 * MIN_SHARE;
-    while count(&measured, min_ns, 1) >= MAX_BOXES {
-        min_ns *= 2.0;
+    let mut least = Least { box_ns: ns as f64 * MIN_SHARE, leaf_ns: ns as f64 * MIN_LEAF_SHARE };
+    while count(&measured, least, 1) >= MAX_BOXES {
+        least = Least { box_ns: least.box_ns * 2.0, leaf_ns: least.leaf_ns * 2.0 };
     }
-    Node { what: What::All, ns, own: Vec::new(), children: choose(&measured, min_ns, 1) }
+    Node {
+        what: What::All,
+        ns,
+        own: Vec::new(),
+        leaves: Vec::new(),
+        children: choose(&measured, least, 1),
+    }
+}
+
+/// The narrowest that get a box of their own.
+#[derive(Clone, Copy)]
+struct Least {
+    box_ns: f64,
+    leaf_ns: f64,
 }
 
 /// A frame with the width of its whole subtree.
@@ -69,6 +95,7 @@ struct Measured<'a> {
     frame: &'a Frame,
     own_ns: u64,
     ns: u64,
+    leaves: Vec<Leaf<'a>>,
     children: Vec<Measured<'a>>,
 }
 
@@ -81,12 +108,37 @@ fn measure(frame: &Frame, shift: u32) -> Measured<'_> {
     let children: Vec<_> = frame.children.iter().map(|child| measure(child, shift)).collect();
     let own_ns = frame.self_ns.checked_shr(shift).unwrap_or(0);
     let ns = own_ns + children.iter().map(|it| it.ns).sum::<u64>();
-    Measured { frame, own_ns, ns, children }
+    Measured { frame, own_ns, ns, leaves: leaves(frame, own_ns, shift), children }
+}
+
+/// The leaves of a frame, as far as its own width reaches.
+fn leaves(frame: &Frame, own_ns: u64, shift: u32) -> Vec<Leaf<'_>> {
+    let mut left_ns = own_ns;
+    let leaf = |leaf: &'_ FrameLeaf| {
+        let ns = leaf.ns.checked_shr(shift).unwrap_or(0).min(left_ns);
+        left_ns -= ns;
+        ns
+    };
+    let widths: Vec<u64> = frame.leaves.iter().map(leaf).collect();
+    let leaves = frame.leaves.iter().zip(widths);
+    leaves
+        .map(|(leaf, ns)| Leaf { function: leaf, kind: leaf.kind.unwrap_or(frame.kind), ns })
+        .collect()
+}
+
+/// The leaves of a box that are drawn.
+fn drawn_leaves<'a, 'b>(
+    it: &'b Measured<'a>,
+    least: Least,
+    depth: usize,
+) -> impl Iterator<Item = &'b Leaf<'a>> {
+    let is_wide = move |leaf: &&Leaf<'_>| leaf.ns > 0 && leaf.ns as f64 >= least.leaf_ns;
+    it.leaves.iter().filter(is_wide).take(if depth < MAX_DEPTH { usize::MAX } else { 0 })
 }
 
 /// Whether this child of a box at depth `depth - 1` gets a box of its own.
-fn is_drawn(it: &Measured<'_>, min_ns: f64, depth: usize) -> bool {
-    it.ns > 0 && it.ns as f64 >= min_ns && depth <= MAX_DEPTH
+fn is_drawn(it: &Measured<'_>, least: Least, depth: usize) -> bool {
+    it.ns > 0 && it.ns as f64 >= least.box_ns && depth <= MAX_DEPTH
 }
 
 /// Whether this frame is drawn nevertheless, being the only one that would be folded.
@@ -96,30 +148,35 @@ fn is_alone(folded: &[&Measured<'_>]) -> bool {
 
 fn folded<'a, 'b>(
     siblings: &'b [Measured<'a>],
-    min_ns: f64,
+    least: Least,
     depth: usize,
 ) -> Vec<&'b Measured<'a>> {
-    siblings.iter().filter(|it| it.ns > 0 && !is_drawn(it, min_ns, depth)).collect()
+    siblings.iter().filter(|it| it.ns > 0 && !is_drawn(it, least, depth)).collect()
 }
 
 /// Number of boxes that `choose` returns, all depths together.
-fn count(siblings: &[Measured<'_>], min_ns: f64, depth: usize) -> usize {
-    let drawn = siblings.iter().filter(|it| is_drawn(it, min_ns, depth));
-    let below: usize = drawn.map(|it| 1 + count(&it.children, min_ns, depth + 1)).sum();
-    below + usize::from(!folded(siblings, min_ns, depth).is_empty())
+fn count(siblings: &[Measured<'_>], least: Least, depth: usize) -> usize {
+    let drawn = siblings.iter().filter(|it| is_drawn(it, least, depth));
+    let below: usize = drawn
+        .map(|it| {
+            1 + drawn_leaves(it, least, depth).count() + count(&it.children, least, depth + 1)
+        })
+        .sum();
+    below + usize::from(!folded(siblings, least, depth).is_empty())
 }
 
-fn choose<'a>(siblings: &[Measured<'a>], min_ns: f64, depth: usize) -> Vec<Node<'a>> {
-    let folded = folded(siblings, min_ns, depth);
+fn choose<'a>(siblings: &[Measured<'a>], least: Least, depth: usize) -> Vec<Node<'a>> {
+    let folded = folded(siblings, least, depth);
     let alone = is_alone(&folded);
     let mut nodes: Vec<Node<'a>> = siblings
         .iter()
-        .filter(|it| is_drawn(it, min_ns, depth) || (alone && it.ns > 0))
+        .filter(|it| is_drawn(it, least, depth) || (alone && it.ns > 0))
         .map(|it| Node {
             what: What::Frame(it.frame),
             ns: it.ns,
             own: pieces(&[it], Depth::OwnOnly),
-            children: choose(&it.children, min_ns, depth + 1),
+            leaves: drawn_leaves(it, least, depth).copied().collect(),
+            children: choose(&it.children, least, depth + 1),
         })
         .collect();
     if !folded.is_empty() && !alone {
@@ -127,6 +184,7 @@ fn choose<'a>(siblings: &[Measured<'a>], min_ns: f64, depth: usize) -> Vec<Node<
             what: What::Folded { n_frames: folded.iter().map(|it| n_frames(it)).sum() },
             ns: folded.iter().map(|it| it.ns).sum(),
             own: pieces(&folded, Depth::WithChildren),
+            leaves: Vec::new(),
             children: Vec::new(),
         });
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::fold::{Node, Piece, What};
+use super::fold::{Leaf, Node, Piece, What};
 use super::{label, palette};
 use crate::kind::Kind;
 use crate::number;
@@ -23,8 +23,10 @@ pub(super) struct Drawn {
     pub(super) ns: u64,
     /// The parts that no other box covers, from left to right.
     pub(super) own: Vec<Piece>,
-    /// Other boxes hang below it.
+    /// Boxes of other spans, or of waits, hang below it.
     pub(super) is_container: bool,
+    /// It is a function within the own time of the box above, of this kind.
+    pub(super) leaf: Option<Kind>,
     /// The label, complete.
     pub(super) name: String,
     /// [`palette::tag`] of its own time; empty where there is none, or of several kinds.
@@ -67,7 +69,13 @@ impl Layout {
         for child in &node.children {
             self.add(child, depth + 1, &stack, all_ns);
         }
-        let own_ns: u64 = node.own.iter().map(|piece| piece.ns).sum();
+        let mut own_ns: u64 = node.own.iter().map(|piece| piece.ns).sum();
+        for leaf in &node.leaves {
+            let name = key(self.boxes.len());
+            self.boxes.push(describe_leaf(leaf, depth + 1, all_ns));
+            self.stacks.push(format!("{stack};{name} {}", leaf.ns));
+            own_ns = own_ns.saturating_sub(leaf.ns);
+        }
         if own_ns > 0 {
             self.stacks.push(format!("{stack} {own_ns}"));
         }
@@ -90,8 +98,33 @@ fn describe(node: &Node<'_>, depth: usize, all_ns: u64) -> Drawn {
         ns: node.ns,
         own: node.own.clone(),
         is_container: !node.children.is_empty(),
+        leaf: None,
         name,
         tag,
+        title,
+        spoken,
+    }
+}
+
+fn describe_leaf(it: &Leaf<'_>, depth: usize, all_ns: u64) -> Drawn {
+    let name = label::name(&it.function.name);
+    let total = number::time(it.ns);
+    let percent = label::percent(it.ns as f64 / all_ns as f64);
+    let mut title = format!("{name}\n{total} ({percent}), a function inside the span above");
+    let notes = it.function.site.iter().chain(&it.function.notes).flat_map(|note| note.lines());
+    for line in notes.map(label::line).filter(|line| !line.is_empty()).take(MAX_NOTES) {
+        title.push('\n');
+        title.push_str(&line);
+    }
+    let spoken = format!("{name}, {percent}, {total}: a function inside the span above");
+    Drawn {
+        depth,
+        ns: it.ns,
+        own: Vec::new(),
+        is_container: false,
+        leaf: Some(it.kind),
+        name,
+        tag: "",
         title,
         spoken,
     }

@@ -1,7 +1,8 @@
 //! The annotated flame graph: one SVG file that says where the time goes, of which kind it is, and what to do.
 //!
 //! Time lies from left to right and calls from top to bottom. A box is painted in the color of a kind exactly as far as
-//! it is time of that kind: the part that boxes below cover is pale. So the painted areas have the shares of the legend.
+//! it is time of that kind: the part that boxes below cover is pale. So the painted areas have the shares of the legend. The
+//! functions inside a span hang below that part in a lighter shade, which is in no share: they say where in it the time is.
 //!
 //! The way of the data: `fold` chooses the boxes, `frames` turns them into stacks of keys, inferno lays those out,
 //! `chart` reads the result, and `annotate` writes the picture. Names never pass through inferno, whose formats they
@@ -105,7 +106,7 @@ pub fn render(summary: &Summary, root_frames: &[Frame]) -> Result<Vec<u8>, SvgEr
         summary,
         banner: Banner::new(summary),
         title: title(summary),
-        subtitle: "Width is time. The color of a box is the kind of its own time.".to_owned(),
+        subtitle: subtitle(has_leaves(root_frames)),
     };
     if root.ns == 0 {
         return annotate::empty(&texts, &reasons(summary));
@@ -148,10 +149,30 @@ fn lay_out(layout: &Layout) -> Result<String, SvgError> {
 
 /// Color of the whole box, before parts of it are painted over.
 fn base_color(it: &Drawn) -> palette::Rgb {
+    if let Some(kind) = it.leaf {
+        return palette::shade(kind);
+    }
     match (it.is_container, it.own.as_slice()) {
         (false, [own]) => palette::color(own.kind),
         _ => palette::CONTAINER,
     }
+}
+
+fn has_leaves(frames: &[Frame]) -> bool {
+    let mut open: Vec<&Frame> = frames.iter().collect();
+    while let Some(frame) = open.pop() {
+        if !frame.leaves.is_empty() {
+            return true;
+        }
+        open.extend(&frame.children);
+    }
+    false
+}
+
+fn subtitle(has_leaves: bool) -> String {
+    let width = "Width is time. The color of a box is the kind of its own time.";
+    let leaves = " Lighter boxes are the functions that it is spent in, from samples.";
+    format!("{width}{}", if has_leaves { leaves } else { "" })
 }
 
 fn title(summary: &Summary) -> String {

@@ -53,6 +53,17 @@ pub(super) fn color(kind: Kind) -> Rgb {
     }
 }
 
+/// The lighter shade of a kind, for the functions inside a span: what is not time of its own, but of the box above.
+pub(super) fn shade(kind: Kind) -> Rgb {
+    match kind {
+        Kind::Memory => Rgb(0xB4, 0xCC, 0xFC),
+        Kind::Compute => Rgb(0xF7, 0xBC, 0xC3),
+        Kind::Io => Rgb(0xF7, 0xE6, 0xAE),
+        Kind::Scheduling => Rgb(0xE1, 0xBF, 0xD6),
+        Kind::Other => Rgb(0xDF, 0xE1, 0xE5),
+    }
+}
+
 /// The name in classes and attributes, which is also the key of `Summary::kinds`.
 pub(super) fn id(kind: Kind) -> &'static str {
     match kind {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 
-use super::fixture::{frame, server, summary};
+use super::fixture::{frame, leaf, server, summary};
 use super::{fold, palette, render};
 use crate::kind::Kind;
-use crate::report::model::{Frame, Summary, VerdictKind};
+use crate::report::model::{Frame, FrameLeaf, Summary, VerdictKind};
 
 /// A box as it stands in the file.
 #[derive(Debug, Default)]
@@ -89,9 +89,10 @@ fn boxes(svg: &str) -> Vec<Read> {
 /// Width in percent that no box of the row below covers, by the color there.
 fn uncovered(boxes: &[Read]) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
-    for it in boxes {
+    let is_leaf = |it: &&Read| it.attributes["class"].contains("inside");
+    for it in boxes.iter().filter(|it| !is_leaf(it)) {
         let (left, right) = (it.rect("x"), it.rect("x") + it.rect("width"));
-        let below = boxes.iter().filter(|other| {
+        let below = boxes.iter().filter(|it| !is_leaf(it)).filter(|other| {
             let middle = other.rect("x") + other.rect("width") / 2.0;
             other.rect("y") > it.rect("y")
                 && other.rect("y") < it.rect("y") + 1.5 * super::annotate::ROW as f64
@@ -164,6 +165,62 @@ fn the_painted_area_is_that_of_the_kinds() {
     check_area(&forest(50));
     check_area(&forest(20_000));
     check_area(&[frame("alone", Kind::Io, 1, vec![])]);
+}
+
+#[test]
+fn functions_inside_a_span_lie_below_its_own_time_and_are_in_no_share() {
+    let child = frame("child", Kind::Io, 400, vec![]);
+    let mut span = frame("span", Kind::Memory, 600, vec![child]);
+    span.leaves = vec![
+        leaf("matvec", 450, "src/math.rs:41", &["45 samples, 75%"]),
+        FrameLeaf { kind: Some(Kind::Compute), ..leaf("softmax", 100, "src/math.rs:9", &[]) },
+        leaf("narrow", 1, "src/math.rs:9", &[]),
+        // More than there is: no leaf is wider than what is left.
+        leaf("damaged", u64::MAX, "src/math.rs:9", &[]),
+    ];
+    let roots = [span];
+    let svg = text(&summary(&roots), &roots);
+    assert!(svg.contains("Lighter boxes are the functions"));
+    let boxes = boxes(&svg);
+    let shown: Vec<_> = boxes
+        .iter()
+        .map(|it| (it.title.lines().next().unwrap(), it.rect("x"), it.rect("width")))
+        .map(|(name, x, width)| (name, (x * 10.0).round(), (width * 10.0).round()))
+        .collect();
+    let expected = [
+        ("all", 0.0, 1000.0),
+        ("span", 0.0, 1000.0),
+        ("child", 0.0, 400.0),
+        ("matvec", 400.0, 450.0),
+        ("softmax", 850.0, 100.0),
+        ("damaged", 950.0, 49.0),
+    ];
+    assert_eq!(shown, expected);
+    let matvec = &boxes[3];
+    assert_eq!(matvec.label, "matvec");
+    assert_eq!(matvec.rects[0]["fill"], palette::shade(Kind::Memory).to_string());
+    assert_eq!(boxes[4].rects[0]["fill"], palette::shade(Kind::Compute).to_string());
+    assert!(matvec.attributes["aria-label"].contains("a function inside the span above"));
+    assert_eq!(
+        matvec.title,
+        "matvec\n450 ns (45.0%), a function inside the span above\nsrc/math.rs:41\n45 samples, 75%"
+    );
+    check_area(&roots);
+    assert!(!text(&summary(&[]), &[]).contains("Lighter boxes"));
+}
+
+#[test]
+fn functions_inside_spans_do_not_swell_the_picture() {
+    let roots: Vec<Frame> = (0..500)
+        .map(|_| {
+            let mut span = frame("span", Kind::Memory, 1_000, vec![]);
+            span.leaves = (0..100).map(|_| leaf("leaf", 10, "src/math.rs:9", &[])).collect();
+            span
+        })
+        .collect();
+    assert!(boxes(&text(&summary(&roots), &roots)).len() <= 501);
+    let roots = [frame("one", Kind::Memory, 1, roots)];
+    check_area(&roots);
 }
 
 #[test]

@@ -12,7 +12,9 @@ use anstyle::{AnsiColor, Style};
 
 use crate::kind::Kind;
 use crate::number::{count, digits, percent, time};
-use crate::report::model::{Confidence, Evidence, Finding, Phase, Source, Summary, VerdictKind};
+use crate::report::model::{
+    Confidence, Evidence, Finding, Leaf, Phase, Source, Summary, VerdictKind,
+};
 use line::{Line, WIDTH, wrap};
 
 /// How the summary may look.
@@ -28,6 +30,12 @@ pub struct Look {
 const MOST_FINDINGS: usize = 3;
 /// Measurements of a finding that are shown.
 const MOST_EVIDENCE: usize = 4;
+/// Functions inside a finding that are shown.
+const MOST_HOT: usize = 4;
+/// The least share of such a function.
+const LEAST_HOT: f64 = 0.03;
+/// Columns of the name of such a function.
+const MOST_NAME: usize = 40;
 /// Phases that are shown.
 const MOST_PHASES: usize = 8;
 /// Open spans that are shown.
@@ -166,6 +174,7 @@ impl Page {
             self.line(|line| {
                 line.pad_to(TEXT).add(Style::new(), verdict.site.as_deref().unwrap_or(""));
             });
+            self.hot_inside(&span.leaves);
         }
         self.evidence(&verdict.evidence, &verdict.not_seen);
         self.paragraph(TEXT, Style::new().bold(), "→ ", &verdict.next);
@@ -201,8 +210,33 @@ impl Page {
                 line.add_right(Style::new(), &confidence);
             });
         }
+        self.hot_inside(&finding.leaves);
         self.evidence(&finding.evidence, &finding.not_seen);
         self.paragraph(TEXT, Style::new().bold(), "→ ", &finding.next);
+    }
+
+    /// `hot inside: matvec 81%, softmax 9%`; on one line, with as many functions as fit.
+    fn hot_inside(&mut self, leaves: &[Leaf]) {
+        const LEAD: &str = "hot inside: ";
+        // Of a pool that works for the span, the span's own thread has no samples.
+        let is_adopted = leaves.iter().all(|leaf| leaf.adopted);
+        let mut text = String::new();
+        let shown = |leaf: &&Leaf| leaf.adopted == is_adopted && leaf.share >= LEAST_HOT;
+        for leaf in leaves.iter().filter(shown).take(MOST_HOT) {
+            let name = line::cut(&crate::report::escape::shown_name(&leaf.function), MOST_NAME);
+            let part = format!("{name} {}", percent(leaf.share));
+            let separator = if text.is_empty() { "" } else { ", " };
+            let columns = TEXT + LEAD.len() + crate::report::escape::columns(&text);
+            let more = separator.len() + crate::report::escape::columns(&part);
+            if WIDTH < columns + more {
+                break;
+            }
+            text.push_str(separator);
+            text.push_str(&part);
+        }
+        if !text.is_empty() {
+            self.paragraph(TEXT, Style::new(), LEAD, &text);
+        }
     }
 
     fn evidence(&mut self, evidence: &[Evidence], not_seen: &[String]) {

@@ -1,7 +1,7 @@
 //! The pages for a few runs, and what holds for every page.
 
 use super::*;
-use crate::analysis::fixture::{MS, context, report, streams, two_phases};
+use crate::analysis::fixture::{MS, context, report, sampled_report, streams, two_phases};
 use crate::profile::builder::ProfileBuilder;
 use crate::report::escape::columns;
 use crate::report::model::Exit;
@@ -33,6 +33,25 @@ fn page(summary: &Summary) -> String {
 fn a_transformer() {
     let builder = two_phases(300, 700).lost(3, 0);
     insta::assert_snapshot!(page(&report(&builder, &context()).0));
+}
+
+#[test]
+fn the_functions_inside_a_finding_are_named() {
+    let samples = [
+        ("matmul", "app::math::matvec", 81, false),
+        ("matmul", "app::math::softmax::<f32>", 15, false),
+        ("matmul", "app::rope", 1, false),
+        ("matmul", "rayon::in_a_pool", 7, true),
+        ("generate", "app::sample_top_p", 9, false),
+    ];
+    let shown = page(&sampled_report(&two_phases(0, 700), &samples).0);
+    assert!(shown.contains("        hot inside: matvec 84%, softmax::<f32> 15%\n"), "{shown}");
+    let of_pool = [("matmul", "rayon::in_a_pool", 7, true)];
+    let shown = page(&sampled_report(&two_phases(0, 700), &of_pool).0);
+    assert!(shown.contains("hot inside: in_a_pool 100%\n"), "{shown}");
+    let long = "a_very_long_name_of_a_function_that_goes_on_".repeat(4);
+    let samples: Vec<_> = (0..9).map(|_| ("matmul", long.as_str(), 9, false)).collect();
+    assert!(page(&sampled_report(&two_phases(0, 700), &samples).0).contains("hot inside: a_very"));
 }
 
 #[test]

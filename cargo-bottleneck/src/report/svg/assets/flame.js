@@ -151,7 +151,7 @@
             });
         });
         var w = 26 + columns * column_width(), h = 12 + TIP_LINE * n;
-        var own = g.querySelector("rect.own"), stripe = tip.querySelector(".tip-kind");
+        var own = g.querySelector("rect.own, rect.leaf"), stripe = tip.querySelector(".tip-kind");
         stripe.setAttribute("fill", own ? own.getAttribute("fg:orig_fill") || own.getAttribute("fill") : "none");
         stripe.setAttribute("height", h);
         tip.querySelector(".tip-box").setAttribute("width", w);
