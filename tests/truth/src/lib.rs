@@ -10,8 +10,10 @@ pub mod data;
 pub mod options;
 pub mod oracle;
 pub mod programs;
+pub mod runner;
 pub mod table;
 pub mod trial;
+mod widest;
 
 /// Exit code of a program whose label does not hold on this machine now.
 pub const DENIED: u8 = 77;
