@@ -225,6 +225,6 @@ fn count(map: &HashMap<u64, u64>, keys: &[u64]) -> u64 {
 
 /// A number below `bound` from random bits.
 fn below(bits: u64, bound: usize) -> usize {
-    let high = u128::from(bits) * bound as u128 >> 64;
+    let high = (u128::from(bits) * bound as u128) >> 64;
     usize::try_from(high).unwrap_or(0)
 }

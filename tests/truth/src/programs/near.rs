@@ -136,7 +136,7 @@ fn split(text: &[u8], trie: &[u32], out: &mut Vec<u32>) {
                 hash = (hash ^ u32::from(letter)).wrapping_mul(16_777_619);
                 len += 1;
                 class = 1;
-                if len > 4 && hash & 3 == 0 {
+                if len > 4 && hash.is_multiple_of(4) {
                     out.push(at(hash >> 3));
                     len = 0;
                 }
@@ -232,7 +232,9 @@ fn normalize(row: &[f32], out: &mut [f32], exp: impl Fn(f32) -> f32) {
         sum += *out;
     }
     let scale = 1.0 / sum;
-    out.iter_mut().for_each(|value| *value *= scale);
+    for value in out {
+        *value *= scale;
+    }
 }
 
 fn layernorm(trial: &Trial) -> Result<(), Denied> {
@@ -267,7 +269,9 @@ fn norm(rows: &mut [f32], width: usize) {
         let mean = row.iter().sum::<f32>() / width as f32;
         let square = row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>();
         let scale = 1.0 / (square / width as f32 + 1e-5).sqrt();
-        row.iter_mut().for_each(|value| *value = (*value - mean) * scale);
+        for value in row {
+            *value = (*value - mean) * scale;
+        }
     }
 }
 

@@ -59,7 +59,8 @@ impl Arguments {
             "--only" => self.programs = value.split(',').map(table::find).collect::<Option<_>>()?,
             "--tiers" => self.tiers = value.split(',').map(Tier::named).collect::<Option<_>>()?,
             "--lengths" => {
-                self.lengths = value.split(',').map(|it| it.parse().ok()).collect::<Option<_>>()?
+                let lengths = value.split(',').map(|it| it.parse().ok());
+                self.lengths = lengths.collect::<Option<_>>()?;
             }
             "--write" => self.write = Some(value.into()),
             _ => return None,

@@ -21,7 +21,7 @@ impl Interval {
         let count = values.len();
         let at = |quantile: usize| values.get(quantile).copied();
         let cut = cut(count);
-        let median = (at(count.saturating_sub(1) / 2)? + at(count / 2)?) / 2.0;
+        let median = f64::midpoint(at(count.saturating_sub(1) / 2)?, at(count / 2)?);
         Some(Self { median, low: at(cut)?, high: at(count - 1 - cut)? })
     }
 }

@@ -36,7 +36,8 @@ recorded, and outside of spans, it checks its own label by clocks alone: the sam
 real data, or with the suspected resource doubled or taken away. Where that denies the label, the run does not count. The
 true share of memory stalls is `1 - t(near) / t(real)`. A verdict is *right* if its kind is (a mix, a series and a
 borderline program have several), *wrong* if it names another, *abstained* if it names none, *external* if it says that
-others disturbed the run. Programs marked H were held out: no threshold was chosen by them. Seeds count up; odd ones take the
+others disturbed the run. A run beside which other programs had more than a tenth of the CPUs is made again, twice at most,
+and does not count if it stays so; how many there are is told. Programs marked H were held out: no threshold was chosen by them. Seeds count up; odd ones take the
 smaller size of data, even ones the larger.
 ";
 
@@ -51,7 +52,7 @@ impl Findings {
             let tally = Tally::of(&self.rows, tier);
             if tally.judged().next().is_some() {
                 _ = writeln!(res, "\n## With {tier}\n\n{}.\n\n{}", tally.totals(), tally.matrix());
-                self.shares(&mut res, &tally);
+                Self::shares(&mut res, &tally);
             }
         }
         self.wrong(&mut res);
@@ -64,7 +65,7 @@ impl Findings {
         res
     }
 
-    fn shares(&self, res: &mut String, tally: &Tally<'_>) {
+    fn shares(res: &mut String, tally: &Tally<'_>) {
         if let Some((error, runs)) = tally.memory_error() {
             _ = writeln!(
                 res,
@@ -96,9 +97,11 @@ impl Findings {
     fn programs(&self, res: &mut String) {
         _ = write!(
             res,
-            "\n## Programs\n\nOne letter for each run: r right, W wrong, a abstained, e external, d its label does not hold here, s skipped, F failed.\n\n| # | program | truth | expected | true share |"
+            "\n## Programs\n\nOne letter for each run: r right, W wrong, a abstained, e external, d its label does not hold here, o other programs\nhad the CPUs, s skipped, F failed.\n\n| # | program | truth | expected | true share |"
         );
-        Tier::ALL.iter().for_each(|tier| _ = write!(res, " {} |", tier.name()));
+        for tier in Tier::ALL {
+            _ = write!(res, " {} |", tier.name());
+        }
         _ = writeln!(res, "\n|---|---|---|---|---:|---|---|---|---|");
         let mut programs: Vec<&Program> = Vec::new();
         for row in &self.rows {
@@ -225,6 +228,7 @@ fn letter(row: &Row) -> char {
         Outcome::Denied(_) => 'd',
         Outcome::Skipped(_) => 's',
         Outcome::Failed(_) => 'F',
+        Outcome::Disturbed(..) => 'o',
     }
 }
 

@@ -25,7 +25,10 @@ impl<'a> Tally<'a> {
     pub fn judged(&self) -> impl Iterator<Item = (&'a Row, Judgement, &'a Seen)> {
         self.rows.iter().filter_map(|row| match &row.outcome {
             Outcome::Judged(judgement, seen) => Some((*row, *judgement, &**seen)),
-            Outcome::Denied(_) | Outcome::Skipped(_) | Outcome::Failed(_) => None,
+            Outcome::Denied(_)
+            | Outcome::Skipped(_)
+            | Outcome::Failed(_)
+            | Outcome::Disturbed(..) => None,
         })
     }
 
@@ -46,9 +49,11 @@ impl<'a> Tally<'a> {
         let columns: BTreeSet<&str> = cells.keys().map(|(_, seen)| *seen).collect();
         let expected: BTreeSet<&str> = cells.keys().map(|(expected, _)| *expected).collect();
         let mut res = "| expected \\ seen |".to_owned();
-        columns.iter().for_each(|name| _ = write!(res, " {name} |"));
+        for name in &columns {
+            _ = write!(res, " {name} |");
+        }
         res.push_str("\n|---|");
-        columns.iter().for_each(|_| res.push_str("---:|"));
+        res.push_str(&"---:|".repeat(columns.len()));
         for row in expected {
             _ = write!(res, "\n| {row} |");
             for column in &columns {
@@ -69,6 +74,8 @@ impl<'a> Tally<'a> {
             [Judgement::Right, Judgement::Wrong, Judgement::Abstained, Judgement::External]
                 .map(|it| self.count(it));
         let not_judged = self.rows.len() - all;
+        let disturbed = |row: &&&Row| matches!(row.outcome, Outcome::Disturbed(..));
+        let disturbed = self.rows.iter().filter(disturbed).count();
         let subkinds: Vec<bool> = self
             .judged()
             .filter_map(|(row, _, seen)| seen.has_right_subkind(row.plan.program))
@@ -76,7 +83,8 @@ impl<'a> Tally<'a> {
         let of_subkinds = subkinds.iter().filter(|it| **it).count();
         format!(
             "{all} runs count: {right} right, {wrong} wrong ({:.1} %), {abstained} abstained ({:.1} %), {external} external; \
-             sub-kind right in {of_subkinds} of {}; {not_judged} do not count",
+             sub-kind right in {of_subkinds} of {}; {not_judged} do not count, {disturbed} of \
+             them because others had the CPUs",
             share(wrong),
             share(abstained),
             subkinds.len()
