@@ -1,0 +1,153 @@
+//! Differential tests by which a program checks its own label: the same code on data in a near cache against its real data,
+//! or with more or less of one resource. Only clocks: nothing here knows the profiler.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Share of memory stall from which memory is the dominant cause, and up to which it is not.
+pub const MEMORY_FROM: f64 = 0.55;
+/// See [`MEMORY_FROM`].
+pub const COMPUTE_UP_TO: f64 = 0.3;
+
+/// What a program found out about its own label.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    /// What it measured, with units in the names.
+    pub measured: Vec<(&'static str, f64)>,
+    /// Share of the time of the recorded part that goes to stalls on memory, where the test tells it.
+    pub truth_share: Option<f64>,
+    /// Whether the label holds, or why not.
+    pub holds: Result<(), String>,
+}
+
+impl Oracle {
+    /// An oracle from one condition.
+    pub fn when(holds: bool, otherwise: impl FnOnce() -> String) -> Self {
+        let holds = if holds { Ok(()) } else { Err(otherwise()) };
+        Self { measured: Vec::new(), truth_share: None, holds }
+    }
+
+    /// Holds if memory stalls take at least [`MEMORY_FROM`] of the time.
+    #[must_use]
+    pub fn memory(stall: Stall) -> Self {
+        let share = stall.share();
+        Self::when(share >= MEMORY_FROM, || {
+            format!("memory stalls take {share:.2} of the time, at least {MEMORY_FROM} expected")
+        })
+        .with_stall(stall)
+    }
+
+    /// Holds if memory stalls take at most [`COMPUTE_UP_TO`] of the time.
+    #[must_use]
+    pub fn compute(stall: Stall) -> Self {
+        let share = stall.share();
+        Self::when(share <= COMPUTE_UP_TO, || {
+            format!("memory stalls take {share:.2} of the time, at most {COMPUTE_UP_TO} expected")
+        })
+        .with_stall(stall)
+    }
+
+    /// Holds whatever the share is: for a program whose truth is that share.
+    #[must_use]
+    pub fn shown(stall: Stall) -> Self {
+        Self::when(true, String::new).with_stall(stall)
+    }
+
+    /// Also holds only if this does.
+    #[must_use]
+    pub fn and(mut self, holds: bool, otherwise: impl FnOnce() -> String) -> Self {
+        if self.holds.is_ok() && !holds {
+            self.holds = Err(otherwise());
+        }
+        self
+    }
+
+    /// Adds a number to what is printed.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: f64) -> Self {
+        self.measured.push((name, value));
+        self
+    }
+
+    fn with_stall(mut self, stall: Stall) -> Self {
+        self.truth_share = Some(stall.share());
+        self.with("cached_ms", 1e3 * stall.near.as_secs_f64())
+            .with("large_ms", 1e3 * stall.far.as_secs_f64())
+    }
+}
+
+/// Times of the same work near (data in a cache, or without the suspected resource) and far (as it really runs).
+#[derive(Clone, Copy, Debug)]
+pub struct Stall {
+    /// Median without the stalls.
+    pub near: Duration,
+    /// Median with them.
+    pub far: Duration,
+    share: f64,
+}
+
+impl Stall {
+    /// Runs both in turns, so that a change of the machine's speed hits both; each gets the number of the round. Both
+    /// must do the same amount of work, for 5 to 50 ms.
+    pub fn measure(rounds: usize, mut near: impl FnMut(usize), mut far: impl FnMut(usize)) -> Self {
+        near(0);
+        let mut times: Vec<(Duration, Duration)> =
+            (0..rounds.max(1)).map(|round| (time(|| near(round)), time(|| far(round)))).collect();
+        let ratio = |&(near, far): &(Duration, Duration)| near.as_secs_f64() / far.as_secs_f64();
+        times.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let share = (1.0 - ratio(&times[times.len() / 2])).clamp(0.0, 1.0);
+        let median = |mut them: Vec<Duration>| {
+            them.sort();
+            them[them.len() / 2]
+        };
+        let near = median(times.iter().map(|it| it.0).collect());
+        Self { near, far: median(times.iter().map(|it| it.1).collect()), share }
+    }
+
+    /// `1 - near / far`, the median of the rounds, from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+}
+
+/// How long `work` takes.
+pub fn time<R>(work: impl FnOnce() -> R) -> Duration {
+    let started = Instant::now();
+    black_box(work());
+    started.elapsed()
+}
+
+/// Median time of `work` in so many rounds.
+pub fn median_time(rounds: usize, mut work: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..rounds.max(1)).map(|_| time(&mut work)).collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spin(turns: u64) {
+        for turn in 0..turns {
+            black_box(turn);
+        }
+    }
+
+    #[test]
+    fn the_share_is_what_the_far_one_takes_longer() {
+        let stall = Stall::measure(9, |_| spin(2_000_000), |_| spin(8_000_000));
+        assert!((0.5..0.95).contains(&stall.share()), "{stall:?}");
+        assert!(Oracle::compute(stall).holds.is_err_and(|why| why.contains("at most")));
+        let oracle = Oracle::shown(stall).with("gb_per_second", 1.0);
+        assert_eq!(oracle.holds, Ok(()));
+        assert_eq!(oracle.measured.len(), 3);
+    }
+
+    #[test]
+    fn every_condition_must_hold() {
+        let oracle = Oracle::when(true, String::new).and(false, || "no".to_owned());
+        assert_eq!(oracle.and(true, String::new).holds, Err("no".to_owned()));
+    }
+}
