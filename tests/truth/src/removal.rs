@@ -22,8 +22,8 @@ pub struct Pass {
 ///
 /// # Errors
 /// If the label does not hold here.
-pub fn run(trial: &Trial, least: f64, mut pass: impl FnMut(Pass) -> u64) -> Result<(), Denied> {
-    run_from(trial, least, |_| (), |it| pass(it))
+pub fn run(trial: &Trial, least: f64, pass: impl FnMut(Pass) -> u64) -> Result<(), Denied> {
+    run_from(trial, least, |_| (), pass)
 }
 
 /// As [`run`]; `prepare` is called before every pass, with whether the cause is taken away, and its time is not counted by the oracle.
@@ -46,18 +46,19 @@ pub fn run_from(
             oracle(least, (0..ROUNDS).map(|_| (round(false), round(true))).collect())
         })?;
     }
+    let mut preparing = Duration::ZERO;
     trial.record(|_| {
-        prepare(trial.is_after());
+        preparing += time(|| prepare(trial.is_after()));
         pass(Pass { after: trial.is_after(), seen: true })
     });
+    trial.tell("preparing", &[("seconds", preparing.as_secs_f64())]);
     Ok(())
 }
 
 /// Holds if what was taken away has at least the share `least` of the time, in the median of the rounds.
 fn oracle(least: f64, mut rounds: Vec<(Duration, Duration)>) -> Oracle {
-    let share = |(with, without): &(Duration, Duration)| {
-        1.0 - without.as_secs_f64() / with.as_secs_f64()
-    };
+    let share =
+        |(with, without): &(Duration, Duration)| 1.0 - without.as_secs_f64() / with.as_secs_f64();
     rounds.sort_by(|a, b| share(a).total_cmp(&share(b)));
     let (with, without) = rounds[rounds.len() / 2];
     let share = share(&(with, without));

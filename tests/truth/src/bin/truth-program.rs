@@ -19,6 +19,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if name == "--outsider" {
+        programs::controls::disturb();
+        return ExitCode::SUCCESS;
+    }
     if name == "--peer" {
         let address = args.next().unwrap_or_default();
         return match programs::remote_tokens::answer(&address) {

@@ -33,7 +33,11 @@ impl Gather {
         let start = Instant::now();
         res.run();
         let each = start.elapsed().as_secs_f64() / MEASURED as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive and small"
+        )]
         let portion = (time.as_secs_f64() / each) as usize;
         res.portion = portion.max(1);
         res
@@ -49,7 +53,10 @@ impl Gather {
         for _ in 0..self.portion {
             // All rows hold the same values, so `last` changes nothing; but neither compiler nor core knows.
             let at = self.random.next_bits().wrapping_add(last) % rows;
-            #[expect(clippy::cast_possible_truncation, reason = "less than the length of the table")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "less than the length of the table"
+            )]
             let row = &self.table[at as usize];
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += value;

@@ -38,7 +38,11 @@ impl Stream {
         let start = Instant::now();
         res.run();
         let rate = rows as f64 / start.elapsed().as_secs_f64();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and cut to what there is")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and cut to what there is"
+        )]
         let portion = (rate * time.as_secs_f64()) as usize;
         res.portion = portion.clamp(1, rows);
         res
@@ -50,13 +54,15 @@ impl Stream {
         Self { next, ..self.clone() }
     }
 
-    /// The weights.
-    pub(crate) fn weights(&self) -> &[f32] {
-        &self.weights
+    /// As many rows for each portion, but the same few again and again: a near cache holds them.
+    pub(crate) fn small(&self) -> Self {
+        const ROWS: usize = 16;
+        let weights = Arc::new(self.weights[..ROWS * COLS].to_vec());
+        Self { weights, next: 0, ..self.clone() }
     }
 
     /// Rows of the whole matrix.
-    pub(crate) fn rows(&self) -> usize {
+    fn rows(&self) -> usize {
         self.weights.len() / COLS
     }
 
@@ -67,7 +73,8 @@ impl Stream {
         let mut left = self.portion;
         while 0 < left {
             let count = left.min(rows - self.next);
-            let part = Matrix::new(&self.weights, rows, COLS).row_range(self.next, self.next + count);
+            let part =
+                Matrix::new(&self.weights, rows, COLS).row_range(self.next, self.next + count);
             gemv(Isa::detected(), part, &self.x, &mut self.y[..count]);
             self.next = (self.next + count) % rows;
             left -= count;

@@ -69,9 +69,11 @@ impl Requests {
         Ok(Self { file, order, rows: ROWS, x: vec![1.0; COLS], y: vec![0.0; ROWS] })
     }
 
-    /// Only the first rows are used from now on.
-    pub(crate) fn limit(&mut self, rows: usize) {
-        self.rows = rows.clamp(1, ROWS);
+    /// Only this part of the rows is used from now on.
+    pub(crate) fn limit_to(&mut self, part: f64) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let rows = (part * ROWS as f64).clamp(1.0, ROWS as f64) as usize;
+        self.rows = rows;
     }
 
     /// Makes the next request wait for the disk, as after a restart of the machine.

@@ -90,13 +90,13 @@ impl Lock for Spinning {
 }
 
 /// Lets so many threads serve their requests; the locks are as many as threads, or one.
-fn serve<L: Lock>(name: &str, threads: usize, locks: &[L], seen: bool) -> u64 {
+fn serve<L: Lock>(requests: usize, threads: usize, locks: &[L], seen: bool) -> u64 {
     thread::scope(|scope| {
         for number in 0..threads {
             let lock = &locks[number % locks.len()];
             let work = move || {
                 let (mut parser, mut model) = (Compute::taking(PARSING), Compute::taking(BATCH));
-                for _ in 0..REQUESTS {
+                for _ in 0..requests {
                     let _span = seen.then(|| span!("handle"));
                     {
                         let _span = seen.then(|| span!("parse"));
@@ -106,11 +106,11 @@ fn serve<L: Lock>(name: &str, threads: usize, locks: &[L], seen: bool) -> u64 {
                     lock.alone(|| model.run());
                 }
             };
-            let thread = named(name, number + 1).spawn_scoped(scope, work);
+            let thread = named("handler", number + 1).spawn_scoped(scope, work);
             thread.expect("the system has a few threads left");
         }
     });
-    (threads * REQUESTS) as u64
+    (threads * requests) as u64
 }
 
 /// After: as many locks as threads.
@@ -119,7 +119,7 @@ fn run<L: Lock + Default>(trial: &Trial, threads: usize, least: f64) -> Result<(
     // Measured here, in no thread that works.
     drop(Compute::taking(BATCH));
     removal::run(trial, least, |Pass { after, seen }| {
-        serve("handler", threads, if after { &locks } else { &locks[..1] }, seen)
+        serve(REQUESTS, threads, if after { &locks } else { &locks[..1] }, seen)
     })
 }
 
@@ -131,7 +131,8 @@ fn spin_convoy(trial: &Trial) -> Result<(), Denied> {
     run::<Spinning>(trial, cpus(), 0.2)
 }
 
-/// One pass of program 22, for a mix: returns the requests that were served.
-pub(crate) fn convoy_pass(seen: bool) -> u64 {
-    serve("handler", 4, &[Sleeping::default()], seen)
+/// Program 22 for a mix, with so many requests of each thread: returns the CPU time that they need.
+pub(crate) fn convoy_of(requests: usize, seen: bool) -> Duration {
+    let served = serve(requests, 4, &[Sleeping::default()], seen);
+    (PARSING + BATCH) * u32::try_from(served).expect("a mix has few requests")
 }

@@ -4,10 +4,13 @@ use crate::table::Program;
 
 pub mod churn;
 pub mod cold_mapping;
+pub mod controls;
 pub mod divided;
 pub mod gemv;
 pub mod locks;
+pub mod mixes;
 pub mod oversubscription;
+pub mod pools;
 pub mod quota;
 pub mod reactor;
 pub mod reading;
@@ -15,6 +18,7 @@ pub mod remote_tokens;
 pub mod request_log;
 pub mod starvation;
 pub mod waiting;
+pub mod weights;
 
 /// The programs of all modules, in the order of their numbers.
 pub const FAMILIES: &[&[Program]] = &[
@@ -31,4 +35,8 @@ pub const FAMILIES: &[&[Program]] = &[
     reactor::PROGRAMS,
     quota::PROGRAMS,
     churn::PROGRAMS,
+    weights::PROGRAMS,
+    pools::PROGRAMS,
+    mixes::PROGRAMS,
+    controls::PROGRAMS,
 ];

@@ -61,7 +61,7 @@ fn beside_others(trial: &Trial) -> Result<(), Denied> {
 }
 
 /// Some requests beside so many others.
-pub(crate) fn serve(others: usize, request: &mut Compute, seen: bool) -> u64 {
+fn serve(others: usize, request: &mut Compute, seen: bool) -> u64 {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in 1..=others {
@@ -108,6 +108,11 @@ impl Meeting {
     }
 }
 
+/// Program 25 for a mix: serves a request.
+pub(crate) fn crowded(request: &mut Compute, seen: bool) {
+    serve(PER_CPU * cpus(), request, seen);
+}
+
 /// After: one thread for every CPU.
 fn spinning_crew(trial: &Trial) -> Result<(), Denied> {
     drop(Compute::taking(LAYER));
@@ -117,8 +122,7 @@ fn spinning_crew(trial: &Trial) -> Result<(), Denied> {
 }
 
 fn crew(threads: usize, seen: bool) -> u64 {
-    let meeting =
-        Meeting { threads, arrived: AtomicUsize::new(0), number: AtomicUsize::new(0) };
+    let meeting = Meeting { threads, arrived: AtomicUsize::new(0), number: AtomicUsize::new(0) };
     let share = u32::try_from(threads).expect("threads are counted in 32 bits");
     thread::scope(|scope| {
         for number in 1..=threads {

@@ -61,7 +61,10 @@ fn drive(tasks: impl IntoIterator<Item = Task>) {
 /// Lets the others go first, once.
 async fn others_first() {
     let mut is_done = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut is_done, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut is_done, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 #[bottleneck]
@@ -88,7 +91,11 @@ fn run(trial: &Trial) -> Result<(), Denied> {
             heavy.lock().expect("no step panics").run();
         };
         let light_task = || -> Task {
-            if seen { Box::pin(small_request(Arc::clone(&light))) } else { Box::pin(small_steps(Arc::clone(&light))) }
+            if seen {
+                Box::pin(small_request(Arc::clone(&light)))
+            } else {
+                Box::pin(small_steps(Arc::clone(&light)))
+            }
         };
         let mut tasks: Vec<Task> = (0..REQUESTS).map(|_| light_task()).collect();
         if after {
@@ -97,7 +104,12 @@ fn run(trial: &Trial) -> Result<(), Denied> {
                 sender.send(()).expect("the summary is waited for");
             });
         } else {
-            tasks.insert(REQUESTS / 2, Box::pin(async move { summarize(); }));
+            tasks.insert(
+                REQUESTS / 2,
+                Box::pin(async move {
+                    summarize();
+                }),
+            );
         }
         drive(tasks);
         if after {

@@ -99,8 +99,14 @@ fn direct(trial: &Trial) -> Result<(), Denied> {
 fn from_disk(trial: &Trial, flags: i32) -> Result<(), Denied> {
     let (mut before, mut after) = (Loader::open(flags)?, Loader::open(0)?);
     let mut warm = Loader::open(0)?;
-    let prepare = |is_after| {
-        if is_after { drop(warm.load(false)) } else { warm.cold.make_cold().expect("it was cold before") }
+    let mut is_warm = false;
+    let prepare = |is_after: bool| {
+        if !is_after {
+            warm.cold.make_cold().expect("it was cold before");
+        } else if !is_warm {
+            warm.load(false);
+        }
+        is_warm = is_after;
     };
     removal::run_from(trial, 0.4, prepare, |Pass { after: is_after, seen }| {
         if is_after { after.load(seen) } else { before.load(seen) }

@@ -46,8 +46,7 @@ impl Peer {
     fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
-        let process =
-            Command::new(std::env::current_exe()?).args(["--peer", &address]).spawn()?;
+        let process = Command::new(std::env::current_exe()?).args(["--peer", &address]).spawn()?;
         let (connection, _) = listener.accept()?;
         connection.set_nodelay(true)?;
         Ok(Self { process, connection: Some(connection) })

@@ -33,7 +33,7 @@ pub const PROGRAMS: &[Program] = &[Program::known(
 .with_after()];
 
 /// Items go through the pipeline, made by so many producers.
-pub(crate) fn pipeline(producers: usize, items: usize, seen: bool) -> u64 {
+fn pipeline(producers: usize, items: usize, seen: bool) -> u64 {
     let (sender, queue) = sync_channel(1);
     thread::scope(|scope| {
         for number in 1..=producers {
@@ -71,6 +71,12 @@ pub(crate) fn pipeline(producers: usize, items: usize, seen: bool) -> u64 {
         let consumer = named("model", 1).spawn_scoped(scope, consume);
         consumer.expect("the system has a few threads left").join().expect("no item panics")
     })
+}
+
+/// Program 24 for a mix, with so many items: returns the CPU time that they need.
+pub(crate) fn starved(items: u32, seen: bool) -> Duration {
+    pipeline(1, items as usize, seen);
+    (PRODUCING + CONSUMING) * items
 }
 
 /// After: two producers.
