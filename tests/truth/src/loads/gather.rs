@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bottleneck_examples::host;
 use bottleneck_examples::random::Random;
 
+use super::stream::scaled;
+
 /// Values of a row: 64 bytes.
 const WIDTH: usize = 16;
 /// Rows that are gathered to measure how long one takes.
@@ -41,6 +43,11 @@ impl Gather {
         let portion = (time.as_secs_f64() / each) as usize;
         res.portion = portion.max(1);
         res
+    }
+
+    /// Gathers so many times as much from now on.
+    pub(crate) fn scale(&mut self, factor: f64) {
+        self.portion = scaled(self.portion, factor);
     }
 
     /// Gathers one portion. The id of the next row hangs on the row before, as that of a merge list does: nothing can

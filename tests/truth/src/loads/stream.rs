@@ -66,6 +66,11 @@ impl Stream {
         self.weights.len() / COLS
     }
 
+    /// Streams so many times as much from now on.
+    pub(crate) fn scale(&mut self, factor: f64) {
+        self.portion = scaled(self.portion, factor);
+    }
+
     /// Streams one portion.
     #[inline(never)]
     pub(crate) fn run(&mut self) {
@@ -81,4 +86,11 @@ impl Stream {
         }
         black_box(&self.y);
     }
+}
+
+/// At least one.
+pub(super) fn scaled(portion: usize, factor: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let res = (portion as f64 * factor).clamp(1.0, 1e12) as usize;
+    res
 }

@@ -21,8 +21,10 @@ use crate::trial::{Denied, Trial};
 
 /// The first part of a step, where it can be chosen.
 const FIRST: Duration = Duration::from_millis(8);
-/// Steps by which the first part is measured, and by which the oracle judges.
+/// Steps by which the parts are measured, and by which the oracle judges.
 const MEASURED: u32 = 5;
+/// How often the second part is corrected.
+const DIALLED: u32 = 3;
 /// How far the parts may be from what was aimed at.
 const MISSED: f64 = 0.12;
 
@@ -77,11 +79,18 @@ trait Part {
     /// What is no part of the program.
     fn prepare(&mut self) {}
 
+    /// Takes so many times as long from now on, where that can be chosen.
+    fn scale(&mut self, _factor: f64) {}
+
     /// Does it; returns the seconds of the calling thread that are of its kind.
     fn run(&mut self, seen: bool) -> f64;
 }
 
 impl Part for Stream {
+    fn scale(&mut self, factor: f64) {
+        Self::scale(self, factor);
+    }
+
     fn run(&mut self, seen: bool) -> f64 {
         let _span = seen.then(|| span!("stream_weights"));
         time(|| Self::run(self)).as_secs_f64()
@@ -89,6 +98,10 @@ impl Part for Stream {
 }
 
 impl Part for Compute {
+    fn scale(&mut self, factor: f64) {
+        Self::scale(self, factor);
+    }
+
     fn run(&mut self, seen: bool) -> f64 {
         let _span = seen.then(|| span!("multiply"));
         time(|| Self::run(self)).as_secs_f64()
@@ -96,6 +109,10 @@ impl Part for Compute {
 }
 
 impl Part for Gather {
+    fn scale(&mut self, factor: f64) {
+        Self::scale(self, factor);
+    }
+
     fn run(&mut self, seen: bool) -> f64 {
         let _span = seen.then(|| span!("embed"));
         time(|| Self::run(self)).as_secs_f64()
@@ -186,6 +203,11 @@ impl<A: Part, B: Part> Mix<A, B> {
     }
 }
 
+/// What is left of a step whose first part takes this long.
+fn rest(first: Duration, aimed: f64) -> Duration {
+    first.mul_f64((1.0 - aimed) / aimed)
+}
+
 /// Runs `first`, and for the rest of the time what `second` makes of a duration.
 fn run<A: Part, B: Part>(
     trial: &Trial,
@@ -194,16 +216,14 @@ fn run<A: Part, B: Part>(
     mut first: A,
     second: impl FnOnce(Duration) -> B,
 ) -> Result<(), Denied> {
-    let mut times: Vec<Duration> = (0..=MEASURED)
-        .map(|_| {
-            first.prepare();
-            time(|| first.run(false))
-        })
-        .collect();
-    times.sort();
-    let rest = times[times.len() / 2].as_secs_f64() * (1.0 - aimed) / aimed;
-    let second = second(Duration::from_secs_f64(rest));
-    let mut mix = Mix { first, second, layout };
+    first.prepare();
+    let once = time(|| first.run(false));
+    let mut mix = Mix { first, second: second(rest(once, aimed)), layout };
+    for _ in 0..DIALLED {
+        let mut spent = Spent::default();
+        (0..MEASURED).for_each(|_| mix.step(false, &mut spent));
+        mix.second.scale(spent.first * (1.0 - aimed) / aimed / spent.second);
+    }
     trial.check(|| {
         let mut spent = Spent::default();
         (0..MEASURED).for_each(|_| mix.step(false, &mut spent));
