@@ -139,6 +139,7 @@ mod tests {
         let expected =
             Args { tokens: 5, size: Size::Mib(3), prompt: "a=b".into(), ..Args::default() };
         assert_eq!(parse(&["--tokens=5", "--size", "small", "--prompt=a=b"]), Ok(expected));
+        assert!(parse(&["--undeclared"]).unwrap().undeclared);
         assert_eq!(parse(&["--size", "100"]).unwrap().size, Size::Mib(100));
     }
 
