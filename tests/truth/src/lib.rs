@@ -12,8 +12,10 @@ pub mod options;
 pub mod oracle;
 pub mod programs;
 pub mod removal;
+pub mod runner;
 pub mod table;
 pub mod trial;
+mod widest;
 
 /// Exit code of a program whose label does not hold on this machine now.
 pub const DENIED: u8 = 77;

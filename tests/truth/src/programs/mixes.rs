@@ -22,7 +22,7 @@ use crate::trial::{Denied, Trial};
 /// The first part of a step, where it can be chosen.
 const FIRST: Duration = Duration::from_millis(8);
 /// Steps by which the parts are measured, and by which the oracle judges.
-const MEASURED: u32 = 5;
+const MEASURED: usize = 7;
 /// How often the second part is corrected.
 const DIALLED: u32 = 3;
 /// How far the parts may be from what was aimed at.
@@ -189,6 +189,18 @@ struct Mix<A, B> {
 }
 
 impl<A: Part, B: Part> Mix<A, B> {
+    /// Seconds of both parts in the middle one of some steps: other programs have the CPU during a few of them.
+    fn medians(&mut self) -> (f64, f64) {
+        let mut steps = [Spent::default(); MEASURED];
+        steps.iter_mut().for_each(|spent| self.step(false, spent));
+        let median = |part: fn(&Spent) -> f64| {
+            let mut seconds = steps.map(|spent| part(&spent));
+            seconds.sort_by(f64::total_cmp);
+            seconds[MEASURED / 2]
+        };
+        (median(|it| it.first), median(|it| it.second))
+    }
+
     fn step(&mut self, seen: bool, spent: &mut Spent) {
         self.first.prepare();
         let _span = (seen && self.layout == Layout::One).then(|| span!("step"));
@@ -220,14 +232,12 @@ fn run<A: Part, B: Part>(
     let once = time(|| first.run(false));
     let mut mix = Mix { first, second: second(rest(once, aimed)), layout };
     for _ in 0..DIALLED {
-        let mut spent = Spent::default();
-        (0..MEASURED).for_each(|_| mix.step(false, &mut spent));
-        mix.second.scale(spent.first * (1.0 - aimed) / aimed / spent.second);
+        let (first, second) = mix.medians();
+        mix.second.scale(first * (1.0 - aimed) / aimed / second);
     }
     trial.check(|| {
-        let mut spent = Spent::default();
-        (0..MEASURED).for_each(|_| mix.step(false, &mut spent));
-        let share = spent.share();
+        let (first, second) = mix.medians();
+        let share = first / (first + second);
         let mut res = Oracle::when((share - aimed).abs() <= MISSED, || {
             format!("the first part takes {share:.2} of the time, not {aimed}")
         });

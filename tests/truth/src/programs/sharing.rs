@@ -1,0 +1,75 @@
+//! Two threads that never wait for each other, but write into one cache line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bottleneck_runtime::bottleneck;
+
+use crate::oracle::{MEMORY_FROM, Oracle, Stall};
+use crate::table::Program;
+use crate::trial::{Denied, Trial};
+
+/// Tokens of one request.
+const TOKENS: u64 = 400_000;
+
+/// Program 13.
+pub const PROGRAMS: &[Program] = &[Program::known(
+    "13",
+    "false_sharing",
+    "memory",
+    &["coherence", "latency", "cache"],
+    "two threads count tokens side by side in one cache line, which moves between them at every token",
+    sharing,
+)];
+
+/// Counters of two threads in one line.
+#[repr(align(128))]
+#[derive(Default)]
+struct Together {
+    counts: [AtomicU64; 2],
+}
+
+/// One in a line of its own.
+#[repr(align(256))]
+#[derive(Default)]
+struct Apart {
+    count: AtomicU64,
+}
+
+fn sharing(trial: &Trial) -> Result<(), Denied> {
+    trial.check(|| {
+        let (together, apart) = (Together::default(), [Apart::default(), Apart::default()]);
+        let near = |_| both(|thread| count(&apart[thread].count));
+        let far = |_| both(|thread| count(&together.counts[thread]));
+        let stall = Stall::measure(11, near, far);
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Oracle::memory(stall)
+            .and(2 <= cpus && MEMORY_FROM <= stall.share(), || "there is one CPU only".to_owned())
+    })?;
+    let together = Together::default();
+    trial.record(|_| {
+        both(|thread| count_tokens(&together.counts[thread]));
+        let counts = together.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        counts[0] ^ counts[1].rotate_left(1)
+    });
+    Ok(())
+}
+
+/// On two threads at once.
+fn both(work: impl Fn(usize) + Sync) {
+    let work = &work;
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(1));
+        work(0);
+    });
+}
+
+#[bottleneck(request)]
+fn count_tokens(counter: &AtomicU64) {
+    count(counter);
+}
+
+fn count(counter: &AtomicU64) {
+    for _ in 0..TOKENS {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,79 @@
+//! What recording costs: the same work with and without it, in turns.
+
+use super::run::{Plan, Row};
+
+/// An estimate with its interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The median.
+    pub median: f64,
+    /// Its interval at a level of at least 0.9 where there are enough values, else the range of all.
+    pub low: f64,
+    /// See [`low`](Self::low).
+    pub high: f64,
+}
+
+impl Interval {
+    /// Of values in any order; `None` of none. Order statistics assume nothing about their distribution.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let count = values.len();
+        let at = |quantile: usize| values.get(quantile).copied();
+        let cut = cut(count);
+        let median = f64::midpoint(at(count.saturating_sub(1) / 2)?, at(count / 2)?);
+        Some(Self { median, low: at(cut)?, high: at(count - 1 - cut)? })
+    }
+}
+
+/// How many values may lie outside on each side, so that the median lies within at a level of 0.9.
+fn cut(count: usize) -> usize {
+    let mut below = 0.0;
+    let mut ways = 1.0;
+    for outside in 0..count / 2 {
+        below += ways / 2f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
+        if below > 0.05 {
+            return outside.saturating_sub(1);
+        }
+        ways *= (count - outside) as f64 / (outside + 1) as f64;
+    }
+    (count / 2).saturating_sub(1)
+}
+
+/// Runs pairs in turns, and tells how much longer a pass takes while it is recorded, as a share.
+pub fn measure(plan: Plan, pairs: usize) -> Option<Interval> {
+    let plan = Plan { oracle: false, ..plan };
+    let binary = plan.run().binary()?;
+    let mut costs = Vec::new();
+    for pair in 0..pairs {
+        let (with, without) = if pair.is_multiple_of(2) {
+            let with = plan.run();
+            (with, plan.run_alone(&binary))
+        } else {
+            let without = plan.run_alone(&binary);
+            (plan.run(), without)
+        };
+        costs.extend(cost(&with, &without));
+    }
+    Interval::of(costs)
+}
+
+fn cost(with: &Row, without: &Row) -> Option<f64> {
+    Some(without.per_second? / with.per_second? - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_leaves_out_what_may_lie_outside() {
+        let values: Vec<f64> = (0..11).rev().map(f64::from).collect();
+        assert_eq!(Interval::of(values), Some(Interval { median: 5.0, low: 2.0, high: 8.0 }));
+        assert_eq!(
+            Interval::of(vec![1.0, 3.0]),
+            Some(Interval { median: 2.0, low: 1.0, high: 3.0 })
+        );
+        assert_eq!(Interval::of(Vec::new()), None);
+    }
+}
