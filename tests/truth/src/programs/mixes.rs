@@ -192,7 +192,9 @@ impl<A: Part, B: Part> Mix<A, B> {
     /// Seconds of both parts in the middle one of some steps: other programs have the CPU during a few of them.
     fn medians(&mut self) -> (f64, f64) {
         let mut steps = [Spent::default(); MEASURED];
-        steps.iter_mut().for_each(|spent| self.step(false, spent));
+        for spent in &mut steps {
+            self.step(false, spent);
+        }
         let median = |part: fn(&Spent) -> f64| {
             let mut seconds = steps.map(|spent| part(&spent));
             seconds.sort_by(f64::total_cmp);
