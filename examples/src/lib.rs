@@ -9,6 +9,7 @@
 
 pub mod clocks;
 pub mod cold_file;
+pub mod declared;
 pub mod host;
 pub mod kernels;
 pub mod mapping;

@@ -49,6 +49,17 @@ impl Mapping {
         Self::with_flags(file, 0)
     }
 
+    /// Has the kernel read single pages from now on, without reading ahead: for pages that are used in no order.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn expect_random_use(&self) -> io::Result<()> {
+        // SAFETY: exactly the range of `new`; the advice changes when pages are read, never what they hold.
+        let result =
+            unsafe { libc::madvise(self.start.as_ptr().cast(), self.bytes, libc::MADV_RANDOM) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     fn with_flags(file: &File, flags: libc::c_int) -> io::Result<Self> {
         let bytes = usize::try_from(file.metadata()?.len()).map_err(|_| {
             io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than the address space")
@@ -138,6 +149,7 @@ mod tests {
         std::fs::write(&path, 2.5f32.to_ne_bytes()).unwrap();
         let mapping = Mapping::lazy(&File::open(&path).unwrap()).unwrap();
         std::fs::remove_file(&path).unwrap();
+        mapping.expect_random_use().unwrap();
         assert_eq!(mapping.floats(0), [2.5]);
     }
 

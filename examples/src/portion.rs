@@ -19,6 +19,8 @@ const BATCH: usize = 64;
 const MEASURED: u32 = 16;
 /// How long is measured. Other programs have the CPU for a part of it, so the fastest time counts.
 const MEASURING: Duration = Duration::from_millis(40);
+/// Measured at least so often: while others have the CPU that time may be over after the first one.
+const LEAST: u32 = 100;
 
 /// An amount of compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,9 @@ fn measure() -> f64 {
     let mut products = Products::new();
     let start = Instant::now();
     let mut fastest = f64::INFINITY;
-    while start.elapsed() < MEASURING {
+    let mut measured = 0;
+    while measured < LEAST || start.elapsed() < MEASURING {
+        measured += 1;
         let before = Instant::now();
         products.multiply(MEASURED);
         fastest = fastest.min(before.elapsed().as_secs_f64());

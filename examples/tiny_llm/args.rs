@@ -18,6 +18,7 @@ Options:
       --seed N           seed of the sampling [default: 1]
       --temperature T    0 always takes the most likely token [default: 0.8]
       --top-k N          sample among the N most likely tokens [default: 40]
+      --undeclared       no span declares its work
       --quiet            print the generated text only, which is the same in every run
   -h, --help             print this help
 ";
@@ -45,6 +46,7 @@ pub(crate) struct Args {
     pub(crate) seed: u64,
     pub(crate) temperature: f32,
     pub(crate) top_k: usize,
+    pub(crate) undeclared: bool,
     pub(crate) quiet: bool,
     pub(crate) help: bool,
 }
@@ -59,6 +61,7 @@ impl Default for Args {
             seed: 1,
             temperature: 0.8,
             top_k: 40,
+            undeclared: false,
             quiet: false,
             help: false,
         }
@@ -92,6 +95,7 @@ impl Args {
                 "--seed" => res.seed = in_range(&name, &value()?, 0..=u64::MAX)?,
                 "--temperature" => res.temperature = in_range(&name, &value()?, 0.0..=100.0)?,
                 "--top-k" => res.top_k = in_range(&name, &value()?, 1..=256)?,
+                "--undeclared" => res.undeclared = true,
                 "--quiet" => res.quiet = true,
                 "-h" | "--help" => res.help = true,
                 _ => return Err(format!("there is no option `{name}`; see `--help`")),
@@ -135,6 +139,7 @@ mod tests {
         let expected =
             Args { tokens: 5, size: Size::Mib(3), prompt: "a=b".into(), ..Args::default() };
         assert_eq!(parse(&["--tokens=5", "--size", "small", "--prompt=a=b"]), Ok(expected));
+        assert!(parse(&["--undeclared"]).unwrap().undeclared);
         assert_eq!(parse(&["--size", "100"]).unwrap().size, Size::Mib(100));
     }
 

@@ -1,5 +1,6 @@
 //! Attention over the cache of keys and values: rotate, append, attend.
 
+use bottleneck_examples::declared::amount;
 use bottleneck_examples::kernels::{Isa, Matrix, Packed, gemm, gemv, rope, softmax};
 use bottleneck_runtime::bottleneck;
 
@@ -92,8 +93,8 @@ impl Attention {
 
     /// Every token attends to itself and all tokens before it.
     #[bottleneck(
-        flops = 4 * self.config.heads * self.config.head_dim * contexts(start, tokens),
-        bytes = 8 * self.config.head_dim * (self.config.kv_heads * (start + tokens) + self.config.heads * tokens),
+        flops = amount(4 * self.config.heads * self.config.head_dim * contexts(start, tokens)),
+        bytes = amount(8 * self.config.head_dim * (self.config.kv_heads * (start + tokens) + self.config.heads * tokens)),
         dtype = f32
     )]
     pub(crate) fn attend(

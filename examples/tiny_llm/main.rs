@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use args::{Args, Size};
-use bottleneck_examples::host;
+use bottleneck_examples::{declared, host};
 use bottleneck_runtime::bottleneck;
 use config::{Config, START};
 use crew::Crew;
@@ -55,6 +55,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    if args.undeclared {
+        declared::withhold();
+    }
     let config = Config::streaming(bytes_to_stream(args.size, args.quiet));
     if !args.quiet {
         println!(

@@ -1,5 +1,6 @@
 //! The transformer: one forward pass for a whole prompt (prefill) and for one token (decode).
 
+use bottleneck_examples::declared::amount;
 use bottleneck_examples::kernels::{add, rmsnorm, silu_mul};
 use bottleneck_runtime::{Dtype, Work, bottleneck, work};
 
@@ -81,7 +82,7 @@ impl<'w> Model<'w> {
     /// Looks up the vectors of `tokens`.
     #[bottleneck]
     fn embed(&mut self, tokens: &[usize]) {
-        work(Work::gather(tokens.len(), self.residual.width(), Dtype::F32));
+        work(Work::gather(amount(tokens.len()), self.residual.width(), Dtype::F32));
         for (t, &token) in tokens.iter().enumerate() {
             self.residual.row_mut(t).copy_from_slice(self.weights.embedding.row(token));
         }

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bottleneck_examples::declared::amount;
 use bottleneck_examples::kernels::Matrix;
 use bottleneck_examples::mapping::Mapping;
 use bottleneck_examples::random::fill_uniform;
@@ -215,7 +216,7 @@ struct Checksum {
 }
 
 impl Checksum {
-    #[bottleneck(name = "checksum", bytes = 4 * values.len())]
+    #[bottleneck(name = "checksum", bytes = amount(4 * values.len()))]
     fn of(values: &[f32]) -> u64 {
         let mut res = Self::default();
         res.update(values);

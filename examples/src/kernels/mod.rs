@@ -8,6 +8,8 @@
 
 use bottleneck_runtime::bottleneck;
 
+use crate::declared::amount;
+
 mod gemm;
 mod gemv;
 mod isa;
@@ -97,7 +99,11 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// If the lengths do not match the matrix.
-#[bottleneck(flops = 2 * w.rows * w.cols, bytes = 4 * (w.rows * w.cols + w.cols + w.rows), dtype = f32)]
+#[bottleneck(
+    flops = amount(2 * w.rows * w.cols),
+    bytes = amount(4 * (w.rows * w.cols + w.cols + w.rows)),
+    dtype = f32
+)]
 pub fn matvec(w: Matrix<'_>, x: &[f32], y: &mut [f32]) {
     gemv(Isa::detected(), w, x, y);
 }
@@ -107,8 +113,8 @@ pub fn matvec(w: Matrix<'_>, x: &[f32], y: &mut [f32]) {
 /// # Panics
 /// If the sizes of `w`, `x` and `y` do not fit together.
 #[bottleneck(
-    flops = 2 * w.rows * w.cols * x.rows(),
-    bytes = 4 * (w.rows * w.cols + x.rows() * (w.cols + w.rows)),
+    flops = amount(2 * w.rows * w.cols * x.rows()),
+    bytes = amount(4 * (w.rows * w.cols + x.rows() * (w.cols + w.rows))),
     dtype = f32
 )]
 pub fn matmul(w: Matrix<'_>, x: &Packed, y: &mut [f32], y_stride: usize) {

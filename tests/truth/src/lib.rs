@@ -7,9 +7,11 @@
 #![deny(unsafe_code)]
 
 pub mod data;
+mod loads;
 pub mod options;
 pub mod oracle;
 pub mod programs;
+pub mod removal;
 pub mod runner;
 pub mod table;
 pub mod trial;

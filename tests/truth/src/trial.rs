@@ -79,6 +79,13 @@ impl Trial {
         holds.map_err(Denied)
     }
 
+    /// Prints numbers that the run has found out about itself, such as the parts that it was really made of.
+    pub fn tell(&self, what: &str, numbers: &[(&str, f64)]) {
+        let numbers: Map<String, Value> =
+            numbers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        print(&json!({ "program": self.name, what: numbers }));
+    }
+
     /// The recorded part: repeats `pass` until the time is over, at least once, or as often as was asked for. `pass` gets
     /// its number and returns a checksum of its results.
     ///

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use bottleneck_truth::options::{Options, USAGE};
 use bottleneck_truth::trial::{Denied, Trial};
-use bottleneck_truth::{DENIED, table};
+use bottleneck_truth::{DENIED, programs, table};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -18,6 +18,17 @@ fn main() -> ExitCode {
             println!("{:4} {:24} {}", program.number, program.name, program.truth);
         }
         return ExitCode::SUCCESS;
+    }
+    if name == "--outsider" {
+        programs::controls::disturb();
+        return ExitCode::SUCCESS;
+    }
+    if name == "--peer" {
+        let address = args.next().unwrap_or_default();
+        return match programs::remote_tokens::answer(&address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
     let Some(program) = table::find(&name) else {
         eprintln!("error: no program `{name}`\n{USAGE}");
