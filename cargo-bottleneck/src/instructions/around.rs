@@ -151,7 +151,7 @@ impl<'a> Around<'a> {
     /// counted from there; elsewhere from several starts, of which the most agree soon.
     fn instruction_before(&self, address: u64) -> Option<Before> {
         let targets =
-            self.ahead.iter().filter(|it| is_branch(it)).map(|it| it.near_branch_target());
+            self.ahead.iter().filter(|it| is_branch(it)).map(Instruction::near_branch_target);
         for target in targets.filter(|&it| self.start() <= it && it < address) {
             let last = self.listed(target, address).last().copied();
             if let Some(instruction) = last.filter(|it| it.next_ip() == address) {

@@ -39,12 +39,11 @@ pub(super) fn next(around: &Around<'_>) -> Option<Formula> {
         let instruction = around.at(at)?;
         let goes_back = is_branch(&instruction) && instruction.near_branch_target() <= at;
         at = match instruction.flow_control() {
-            FlowControl::Next => instruction.next_ip(),
             FlowControl::UnconditionalBranch if is_branch(&instruction) => {
                 instruction.near_branch_target()
             }
             FlowControl::ConditionalBranch if goes_back => instruction.near_branch_target(),
-            FlowControl::ConditionalBranch => instruction.next_ip(),
+            FlowControl::Next | FlowControl::ConditionalBranch => instruction.next_ip(),
             FlowControl::UnconditionalBranch
             | FlowControl::IndirectBranch
             | FlowControl::Return

@@ -31,6 +31,7 @@ use around::{Around, Blamed};
 
 /// The instruction that a sample waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub struct Decoded {
     /// Its address; that of the sample where what came before is not in the kept code.
     pub at: u64,
