@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::profile::sampling::{Counted, Sampling};
 use crate::profile::{Profile, SpanIdx};
 use crate::report::model;
-use crate::symbols::{Place, Symbols};
+use crate::symbols::{Frame, Place, Symbols};
 
 use super::function_name::{is_of_std, short};
 use super::kinds::ratio;
@@ -23,6 +23,9 @@ const LEAST_SAMPLES: u64 = 2;
 const OTHERS: &str = "other functions";
 /// Code without a name is of one leaf where less than so many bytes lie between two samples.
 const NEAR: u64 = 512;
+/// The folders of the standard library, in its sources.
+const STD_FOLDERS: [&str; 6] =
+    ["alloc", "compiler-builtins", "core", "portable-simd", "std", "stdarch"];
 /// Inlined functions that are kept of a leaf.
 const MOST_CALLERS: usize = 8;
 
@@ -225,6 +228,15 @@ fn most<K>(counts: &BTreeMap<K, u64>) -> Option<&K> {
     counts.iter().rev().max_by_key(|&(_, &n)| n).map(|(key, _)| key)
 }
 
+/// Whether an inlined function is of the standard library. Small line tables name it without its modules, but not its file.
+fn is_std(frame: &Frame) -> bool {
+    let of_library = |file: &str| {
+        let folder = file.strip_prefix("library/").and_then(|inside| inside.split('/').next());
+        folder.is_some_and(|folder| STD_FOLDERS.contains(&folder))
+    };
+    is_of_std(&frame.function) || frame.file.as_deref().is_some_and(of_library)
+}
+
 /// One sampled instruction as a leaf.
 struct Found {
     name: Name,
@@ -236,7 +248,7 @@ struct Found {
 
 impl Found {
     fn of(place: &Place) -> Self {
-        let own = place.inlined.iter().position(|frame| !is_of_std(&frame.function));
+        let own = place.inlined.iter().position(|frame| !is_std(frame));
         let Some(at) = own else {
             let full = place.function.clone();
             // The line in the function itself is not known where something is inlined there.
@@ -308,7 +320,6 @@ mod tests {
     use crate::profile::RowIdx as _;
     use crate::profile::builder::ProfileBuilder;
     use crate::profile::sampling::{Code, Mapping};
-    use crate::symbols::Frame;
 
     const SPAN: usize = 0;
 
@@ -372,6 +383,11 @@ mod tests {
         assert!(found[0].is_inlined && found[0].line == Some(7));
         assert_eq!(found[0].callers, ["matvec", "decode"]);
         assert!(!found[1].is_inlined && found[1].callers.is_empty());
+        // Without modules: what it is of is known by its file.
+        let mut bare = place("app::decode", 9, &[("_mm_prefetch<3>", 300), ("matvec", 7)]);
+        bare.inlined[0].file = Some("library/stdarch/crates/core_arch/src/x86/sse.rs".to_owned());
+        let found = leaves(vec![counted(10, 9)], vec![], &Symbols::of_places([(10, bare)]));
+        check(&found, &[("matvec", 9)]);
     }
 
     #[test]

@@ -67,7 +67,9 @@ pub(super) fn looked_at(
     if profile.samples.is_none() {
         skipped.push("spinning (instructions could not be sampled)".to_owned());
     }
-    skipped.push("functions without spans".to_owned());
+    if profile.sampling.as_ref().is_none_or(|sampling| sampling.counted.is_empty()) {
+        skipped.push("functions without spans".to_owned());
+    }
     (checked, skipped)
 }
 
