@@ -4,8 +4,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use bottleneck_examples::clocks::Stopwatch;
+
 /// Share of memory stall from which memory is the dominant cause, and up to which it is not.
-pub const MEMORY_FROM: f64 = 0.55;
+pub const MEMORY_FROM: f64 = 0.5;
 /// See [`MEMORY_FROM`].
 pub const COMPUTE_UP_TO: f64 = 0.3;
 
@@ -88,12 +90,32 @@ pub struct Stall {
 
 impl Stall {
     /// Runs both in turns, so that a change of the machine's speed hits both; each gets the number of the round. Both
-    /// must do the same amount of work, for 5 to 50 ms.
-    pub fn measure(rounds: usize, mut near: impl FnMut(usize), mut far: impl FnMut(usize)) -> Self {
+    /// must do the same amount of work, for 5 to 50 ms, on as many threads as they like.
+    pub fn measure(rounds: usize, near: impl FnMut(usize), far: impl FnMut(usize)) -> Self {
+        Self::by(rounds, near, far, |work| time(work))
+    }
+
+    /// The same by the CPU time of this thread, which leaves out when others have the CPU: for work that is done by it
+    /// alone and does not wait.
+    pub fn on_cpu(rounds: usize, near: impl FnMut(usize), far: impl FnMut(usize)) -> Self {
+        Self::by(rounds, near, far, |work| {
+            let watch = Stopwatch::start();
+            work();
+            watch.stop().on_cpu
+        })
+    }
+
+    fn by(
+        rounds: usize,
+        mut near: impl FnMut(usize),
+        mut far: impl FnMut(usize),
+        clock: impl Fn(&mut dyn FnMut()) -> Duration,
+    ) -> Self {
         near(0);
-        let mut times: Vec<(Duration, Duration)> =
-            (0..rounds.max(1)).map(|round| (time(|| near(round)), time(|| far(round)))).collect();
-        let ratio = |&(near, far): &(Duration, Duration)| near.as_secs_f64() / far.as_secs_f64();
+        let mut one = |round| (clock(&mut || near(round)), clock(&mut || far(round)));
+        let mut times: Vec<(Duration, Duration)> = (0..rounds.max(1)).map(&mut one).collect();
+        let ratio =
+            |&(near, far): &(Duration, Duration)| near.as_secs_f64() / far.as_secs_f64().max(1e-9);
         times.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
         let share = (1.0 - ratio(&times[times.len() / 2])).clamp(0.0, 1.0);
         let median = |mut them: Vec<Duration>| {

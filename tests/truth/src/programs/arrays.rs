@@ -69,7 +69,7 @@ fn transposition(trial: &Trial) -> Result<(), Denied> {
             let from = round % (4 * matrices) * rows * SIDE;
             transpose(rows, SIDE, &values[from..][..rows * SIDE], black_box(&mut out));
         };
-        Oracle::memory(Stall::measure(7, near, far))
+        Oracle::memory(Stall::on_cpu(7, near, far))
     })?;
     trial.record(|pass| {
         let from = pass as usize % matrices * SIDE * SIDE;
@@ -111,7 +111,7 @@ fn vector_sum(trial: &Trial) -> Result<(), Denied> {
             let from = round % (count / PART) * PART;
             add(&x[from..][..PART], &y[from..][..PART], &mut z[from..][..PART]);
         };
-        Oracle::memory(Stall::measure(9, near, far))
+        Oracle::memory(Stall::on_cpu(9, near, far))
     })?;
     trial.record(|_| {
         residual(trial, &x, &y, &mut z);
@@ -153,7 +153,7 @@ fn batch<const N: usize>(trial: &Trial) -> Result<(), Denied> {
             let from = (round + 1) % rounds * ROUND * COLS;
             products::<N>(&weights[from..][..ROUND * COLS], &x, black_box(&mut out));
         };
-        Oracle::shown(Stall::measure(15, near, far))
+        Oracle::shown(Stall::on_cpu(15, near, far))
     })?;
     let parts = rows / (4 * ROUND);
     trial.record(|pass| {

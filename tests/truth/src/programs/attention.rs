@@ -113,7 +113,7 @@ fn long(trial: &Trial) -> Result<(), Denied> {
             let (keys, values) = of(round + 1);
             head.attend_in_order(keys, values);
         };
-        Oracle::memory(Stall::measure(sequences.min(9), near, far))
+        Oracle::memory(Stall::on_cpu(sequences.min(9), near, far))
     })?;
     trial.record(|pass| {
         let (keys, values) = of(pass as usize);
@@ -135,7 +135,7 @@ fn short(trial: &Trial) -> Result<(), Denied> {
             }
         };
         let far = |_| (0..200).for_each(|_| head.attend_in_order(&keys, &values));
-        Oracle::compute(Stall::measure(9, near, far))
+        Oracle::compute(Stall::on_cpu(9, near, far))
     })?;
     trial.record(|_| {
         for _ in 0..100 {
@@ -167,7 +167,7 @@ fn paged(trial: &Trial) -> Result<(), Denied> {
         let tables: Vec<_> = (0..10).map(|_| (table(8), table(pages))).collect();
         let near = |round: usize| attend_pages(&mut other, &keys, &values, &tables[round].0);
         let far = |round: usize| attend_pages(&mut head, &keys, &values, &tables[round].1);
-        let stall = Stall::measure(9, near, far);
+        let stall = Stall::on_cpu(9, near, far);
         Oracle::shown(stall).and(0.4 <= stall.share(), || {
             format!("memory stalls take {:.2} of the time, at least 0.4 expected", stall.share())
         })

@@ -65,7 +65,7 @@ impl Layer {
             let from = round % rounds * ROUND_ROWS * COLS;
             matvec(&weights[from..][..ROUND_ROWS * COLS], x, black_box(&mut far_y));
         };
-        Stall::measure(rounds.min(11), near, far)
+        Stall::on_cpu(rounds.min(11), near, far)
     }
 
     fn work(&self) -> Work {

@@ -74,7 +74,7 @@ fn gather(trial: &Trial) -> Result<(), Denied> {
         let lists: Vec<_> = (0..9).map(|_| (ids(NEAR / 4 / WIDTH), ids(rows))).collect();
         let near = |round: usize| _ = black_box(sum_of_rows(&table, &lists[round].0));
         let far = |round: usize| _ = black_box(sum_of_rows(&table, &lists[round].1));
-        Oracle::memory(Stall::measure(9, near, far))
+        Oracle::memory(Stall::on_cpu(9, near, far))
     })?;
     trial.record(|_| checksum(&embed(trial, &table, &ids(rows))));
     Ok(())
@@ -129,7 +129,7 @@ fn trie(trial: &Trial) -> Result<(), Denied> {
         let mut other = Vec::with_capacity(AT_ONCE);
         let near = |round| _ = near.tokens(&text, round as u64, &mut other);
         let far = |round| _ = trie.tokens(&text, round as u64, &mut tokens);
-        Oracle::memory(Stall::measure(7, near, far))
+        Oracle::memory(Stall::on_cpu(7, near, far))
     })?;
     let mut state = trial.seed() + 1000;
     trial.record(|_| {
@@ -163,7 +163,7 @@ fn pages(trial: &Trial, kind: Pages) -> Result<(), Denied> {
     trial.check(|| {
         let near = |round| _ = black_box(follow(&values[..NEAR / 8], round as u64));
         let far = |round| _ = black_box(follow(&values, round as u64));
-        let stall = Stall::measure(7, near, far);
+        let stall = Stall::on_cpu(7, near, far);
         let each = stall.far.as_nanos() as f64 / AT_ONCE as f64;
         Oracle::memory(stall).with("ns_per_read", each)
     })?;
@@ -204,7 +204,7 @@ fn hash_map(trial: &Trial) -> Result<(), Denied> {
         let lists: Vec<_> = (0..9).map(|_| (ask(512), ask(entries))).collect();
         let near = |round: usize| _ = black_box(count(&small, &lists[round].0));
         let far = |round: usize| _ = black_box(count(&map, &lists[round].1));
-        let stall = Stall::measure(9, near, far);
+        let stall = Stall::on_cpu(9, near, far);
         Oracle::shown(stall).and(MEMORY_FROM <= stall.share(), || {
             format!("memory stalls take {:.2} of the time", stall.share())
         })

@@ -96,7 +96,7 @@ fn branches(trial: &Trial) -> Result<(), Denied> {
     trial.check(|| {
         let sorted = text(trial.seed(), true);
         let mut other = Vec::with_capacity(LETTERS);
-        let stall = Stall::measure(
+        let stall = Stall::on_cpu(
             9,
             |_| split(black_box(&sorted), &trie, &mut other),
             |_| split(black_box(&random), &trie, &mut out),
@@ -177,7 +177,7 @@ fn softmax(trial: &Trial) -> Result<(), Denied> {
     trial.check(|| {
         let again = 50;
         let mut other = vec![0.0; ROW];
-        let stall = Stall::measure(
+        let stall = Stall::on_cpu(
             9,
             |_| {
                 for _ in 0..again * 8 {
@@ -246,7 +246,7 @@ fn layernorm(trial: &Trial) -> Result<(), Denied> {
         let mut few = values[..8 * WIDTH].to_vec();
         let near = |_| (0..ROWS / 8).for_each(|_| norm(black_box(&mut few), WIDTH));
         let far = |round| norm(&mut values[round * ROWS * WIDTH..][..ROWS * WIDTH], WIDTH);
-        Oracle::compute(Stall::measure(9, near, far))
+        Oracle::compute(Stall::on_cpu(9, near, far))
     })?;
     let blocks = rows / ROWS;
     trial.record(|pass| {
@@ -283,7 +283,7 @@ fn sort(trial: &Trial) -> Result<(), Denied> {
         let near = |_| (0..320).for_each(|_| order(black_box(&numbers[..256]), &mut vec![0; 256]));
         let far = |_| (0..20).for_each(|_| order(black_box(&numbers), &mut space));
         // Sorting takes the logarithm longer: 12 steps against 8.
-        let stall = Stall::measure(9, near, far);
+        let stall = Stall::on_cpu(9, near, far);
         let share = (1.0 - stall.near.as_secs_f64() * 1.5 / stall.far.as_secs_f64()).max(0.0);
         let mut oracle = Oracle::when(share <= 0.3, || {
             format!("longer lists take {share:.2} of the time more than they have steps")
@@ -319,7 +319,7 @@ fn convolution(trial: &Trial) -> Result<(), Denied> {
             (0..600 * (SIDE - 2) / 32).for_each(|_| filter(black_box(&picture[..few]), &mut other));
         };
         let far = |_| (0..600).for_each(|_| filter(black_box(&picture), black_box(&mut out)));
-        Oracle::compute(Stall::measure(7, near, far))
+        Oracle::compute(Stall::on_cpu(7, near, far))
     })?;
     trial.record(|_| {
         sharpen(trial, &picture, &mut out);
@@ -362,7 +362,7 @@ fn hashes(trial: &Trial) -> Result<(), Denied> {
             (0..PART / 2048).for_each(|_| _ = black_box(scramble(black_box(&numbers[..2048]))));
         };
         let far = |round| _ = black_box(scramble(&numbers[(round + 1) % parts * PART..][..PART]));
-        Oracle::compute(Stall::measure(9, near, far))
+        Oracle::compute(Stall::on_cpu(9, near, far))
     })?;
     trial.record(|pass| fingerprint(trial, &numbers[pass as usize % parts * PART..][..PART]));
     Ok(())

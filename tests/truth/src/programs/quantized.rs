@@ -77,7 +77,7 @@ fn int4(trial: &Trial) -> Result<(), Denied> {
             let packed = &packed[(round + 1) % layers * layer..][..rows * ROW];
             unpack_and_multiply(packed, &scales, &x, black_box(&mut out));
         };
-        Oracle::compute(Stall::measure(7, near, far))
+        Oracle::compute(Stall::on_cpu(7, near, far))
     })?;
     trial.record(|pass| {
         let packed = &packed[pass as usize % layers * layer..][..layer];
@@ -214,5 +214,5 @@ fn stall_of_rows<W, Y: Copy + Default>(
         let rows = &weights[round % rounds * ROWS * cols..][..ROWS * cols];
         dots(rows, black_box(&mut out));
     };
-    Stall::measure(rounds.min(11), near, far)
+    Stall::on_cpu(rounds.min(11), near, far)
 }
