@@ -30,6 +30,9 @@ impl Operands {
         if !touches_memory(instruction.mnemonic()) {
             return Self::default();
         }
+        if is_prefetch(instruction.mnemonic()) {
+            return Self { all: vec![prefetched(instruction)] };
+        }
         let mut factory = InstructionInfoFactory::new();
         let info = factory.info_options(instruction, InstructionInfoOptions::NO_REGISTER_USAGE);
         Self { all: info.used_memory().iter().filter_map(operand).collect() }
@@ -80,25 +83,41 @@ fn operand(memory: &UsedMemory) -> Option<Operand> {
     })
 }
 
-/// Whether memory operands of this instruction are accessed: `lea` only computes, and nothing waits for a prefetch.
-fn touches_memory(mnemonic: Mnemonic) -> bool {
+/// A prefetch reads nothing, but waits for a free line buffer while all of the core's are in use: of a matrix-vector product
+/// that prefetches, 94 % of the samples were behind it.
+fn is_prefetch(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
-    !matches!(
+    matches!(
         mnemonic,
-        M::Lea
-            | M::Nop
-            | M::Prefetch
+        M::Prefetch
             | M::Prefetchnta
             | M::Prefetcht0
             | M::Prefetcht1
             | M::Prefetcht2
             | M::Prefetchw
             | M::Prefetchwt1
-            | M::Clflush
-            | M::Clflushopt
-            | M::Clwb
-            | M::Cldemote
     )
+}
+
+fn prefetched(instruction: &Instruction) -> Operand {
+    let base = instruction.memory_base();
+    Operand {
+        base,
+        index: instruction.memory_index(),
+        scale: instruction.memory_index_scale(),
+        displacement: instruction.memory_displacement64().cast_signed(),
+        // A line.
+        bytes: 64,
+        is_read: true,
+        is_written: false,
+        is_near: matches!(base.full_register(), Register::RSP | Register::RIP),
+    }
+}
+
+/// Whether memory operands of this instruction are accessed: `lea` only computes.
+fn touches_memory(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    !matches!(mnemonic, M::Lea | M::Nop | M::Clflush | M::Clflushopt | M::Clwb | M::Cldemote)
 }
 
 /// The full registers that an instruction writes, maybe; a call those that it need not keep.

@@ -339,7 +339,7 @@ fn the_kernel_and_what_jumps_are_told_from_work() {
     let classes = [2, 3, 4, 5, 6, 7].map(|at| it.at(at + 1).class);
     assert_eq!(classes, [Arithmetic, Divide, Divide, Store, Stack, Branch]);
     assert_eq!(it.at(9).class, Branch, "behind a return");
-    assert_eq!([9, 10].map(|at| it.at(at + 1).class), [Arithmetic, Arithmetic]);
+    assert_eq!([9, 10].map(|at| it.at(at + 1).class), [Class::Load, Arithmetic]);
     assert!(it.at(4).is_divide && it.at(4).lanes == 8);
     assert_eq!(it.at(6).formula, of(7, None, 0));
 }
