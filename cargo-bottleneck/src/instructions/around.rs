@@ -111,7 +111,7 @@ impl<'a> Around<'a> {
                     let instruction = self.fused_with(&it).unwrap_or(it);
                     Blamed::One { instruction, is_ambiguous: false }
                 }
-                None if before.is_some() => Blamed::Elsewhere,
+                None if before.is_some() => self.branch_from_before(),
                 None => Blamed::Unreadable,
             },
         }
@@ -132,6 +132,29 @@ impl<'a> Around<'a> {
         let leads_here =
             |it: &&Instruction| is_branch(it) && it.near_branch_target() == self.sampled;
         self.ahead.iter().find(leads_here).copied()
+    }
+
+    /// What ran before is not right before the sample, so a branch led here. From a comparison with memory that is one operation
+    /// with its branch, it is that which was waited for: `cmp rdx, [rbp - 16]; je found`.
+    fn branch_from_before(&self) -> Blamed {
+        let fused = |branch: Instruction| self.fused_with(&branch);
+        match self.branches_before().filter_map(fused).next() {
+            Some(instruction) => Blamed::One { instruction, is_ambiguous: true },
+            None => Blamed::Elsewhere,
+        }
+    }
+
+    /// Conditional branches in the code before the sample that lead to it, the nearest first. Found by their bytes: where
+    /// instructions begin is not known there, but bytes that look like a branch to this very address are seldom anything else.
+    fn branches_before(&self) -> impl Iterator<Item = Instruction> {
+        (self.start()..self.sampled).rev().filter_map(|at| {
+            let may_be_one = match *self.bytes(at) {
+                [0x70..=0x7F, ..] | [0x0F, 0x80..=0x8F, ..] => true,
+                _ => false,
+            };
+            let branch = may_be_one.then(|| self.at(at))??;
+            (is_branch(&branch) && branch.near_branch_target() == self.sampled).then_some(branch)
+        })
     }
 
     /// A comparison with memory that is one operation with this conditional branch: it is what the branch waits for.

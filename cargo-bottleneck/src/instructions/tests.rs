@@ -410,3 +410,21 @@ proptest! {
         decode(&code, AT + at);
     }
 }
+
+#[test]
+fn a_branch_waits_for_the_comparison_with_memory_that_it_is_one_with() {
+    // The lookup of a hash map: behind the jump only the branch leads to the sample.
+    let it = assembled(|a| {
+        let mut found = a.create_label();
+        let mut next = a.create_label();
+        a.set_label(&mut next)?;
+        a.cmp(rdx, qword_ptr(rbp - 16))?;
+        a.je(found)?;
+        a.add(rbx, 16)?;
+        a.jmp(next)?;
+        a.set_label(&mut found)?;
+        a.xor(r12, qword_ptr(rbp - 8))?;
+        a.ret()
+    });
+    assert_eq!((it.at(4).class, it.at(4).formula), (Class::Load, of(5, None, -16)));
+}
