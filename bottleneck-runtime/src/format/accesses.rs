@@ -82,12 +82,12 @@ pub mod access {
             latency_0: u32 @ 56,
             /// Of the second one.
             latency_1: u32 @ 60,
-            /// Page faults of the thread since its sample before, minor and major; saturating.
+            /// Page faults of the thread since its entry before, minor and major; saturating.
             faults: u32 @ 64,
             /// `FLAG_*`.
             flags: u32 @ 68,
-            /// Reserved, zero.
-            reserved: u64 @ 72,
+            /// CPU time of the thread inside the kernel since its entry before, in ns; by the kernel's ticks.
+            kernel_ns: u64 @ 72,
         }
     }
 }

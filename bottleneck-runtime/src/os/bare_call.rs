@@ -43,9 +43,19 @@ pub(crate) fn is_resident(page: u64) -> bool {
     result == 0 && state & 1 != 0
 }
 
-/// Page faults of the calling thread so far, of both sorts.
-pub(crate) fn thread_faults() -> u64 {
-    /// Places of `ru_minflt` and `ru_majflt` in `struct rusage`, in words.
+/// What the kernel has done for a thread so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// Page faults of both sorts.
+    pub(crate) faults: u64,
+    /// CPU time inside the kernel, in ns.
+    pub(crate) kernel_ns: u64,
+}
+
+/// What the kernel has done for the calling thread; zeros if it does not tell.
+pub(crate) fn thread_usage() -> Usage {
+    /// Places of `ru_stime` (seconds, microseconds), `ru_minflt` and `ru_majflt` in `struct rusage`, in words.
+    const KERNEL_AT: [usize; 2] = [2, 3];
     const FAULTS_AT: [usize; 2] = [8, 9];
     let mut usage = [0_u64; 18];
     // SAFETY: the place has the size of a `struct rusage`, 144 bytes.
@@ -53,7 +63,15 @@ pub(crate) fn thread_faults() -> u64 {
         let place = usage.as_mut_ptr() as usize;
         call(libc::SYS_getrusage, [libc::RUSAGE_THREAD as usize, place, 0, 0])
     };
-    if result == 0 { usage[FAULTS_AT[0]] + usage[FAULTS_AT[1]] } else { 0 }
+    if result != 0 {
+        return Usage::default();
+    }
+    let [seconds, micros] = KERNEL_AT.map(|at| usage[at]);
+    let [minor, major] = FAULTS_AT.map(|at| usage[at]);
+    Usage {
+        faults: minor.wrapping_add(major),
+        kernel_ns: seconds.wrapping_mul(1_000_000_000).wrapping_add(micros.wrapping_mul(1_000)),
+    }
 }
 
 /// The address of the function that handles a signal; `None` if the kernel does not tell. What has no function has 0 or 1.
@@ -90,12 +108,12 @@ mod tests {
 
     #[test]
     fn faults_rise_with_fresh_pages() {
-        let before = thread_faults();
+        let before = thread_usage().faults;
         let mut data = vec![0_u8; 64 << 20];
         for at in (0..data.len()).step_by(4096) {
             data[at] = 1;
         }
-        assert!(before < thread_faults(), "{}", data.len());
+        assert!(before < thread_usage().faults, "{}", data.len());
     }
 
     #[test]

@@ -207,9 +207,12 @@ impl Finding {
 
     /// What samples say of the time on the CPU that this is about.
     fn testimony<'f>(&self, facts: &Facts<'f>) -> Option<&'f Testimony> {
-        let whose = if self.part == Part::Helpers { Whose::Helpers } else { Whose::Own };
         let witness = facts.witness?;
-        witness.testify(self.lead, whose).or_else(|| witness.testify(self.lead, Whose::Own))
+        let (first, second) = match self.helper {
+            Some(_) => (Whose::Helpers, Whose::Own),
+            None => (Whose::Own, Whose::Helpers),
+        };
+        witness.testify(self.lead, first).or_else(|| witness.testify(self.lead, second))
     }
 
     pub(super) fn not_seen(&self, facts: &Facts<'_>) -> Vec<String> {
@@ -252,7 +255,7 @@ impl Finding {
         match (self.kind, self.part) {
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
-                let whose = if self.part == Part::Helpers { Whose::Helpers } else { Whose::Own };
+                let whose = if self.helper.is_some() { Whose::Helpers } else { Whose::Own };
                 let lacks = facts.witness.and_then(|it| it.lacks(self.lead, whose));
                 match lacks.filter(|_| class.reason == Reason::Undeclared) {
                     Some(lacks) => wording::settle_samples(name, &lacks),

@@ -239,7 +239,7 @@ fn frame_leaf(leaf: &Leaf, own_ns: u64, annotated: Option<&str>) -> FrameLeaf {
             None => file.clone(),
         }),
         ns: leaf.part(own_ns),
-        kind: None,
+        kind: leaf.kind,
         is_inlined: leaf.is_inlined,
         notes,
     }

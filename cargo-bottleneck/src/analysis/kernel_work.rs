@@ -10,6 +10,8 @@ use super::subkind::Subkind;
 pub(super) enum KernelWork {
     /// Copies data for a read or a write.
     Copy,
+    /// Has a file written to its disk.
+    Sync,
     /// Hands out memory and takes it back.
     Pages,
     /// Gives the CPU away, for want of something to do.
@@ -32,6 +34,8 @@ impl KernelWork {
         match number {
             // read, write, pread64, pwrite64, readv, writev, sendfile, sendto, recvfrom, sendmsg, recvmsg, preadv, pwritev
             0 | 1 | 17..=20 | 40 | 44..=47 | 295 | 296 => Self::Copy,
+            // fsync, fdatasync, msync, sync_file_range
+            26 | 74 | 75 | 277 => Self::Sync,
             // mmap, mprotect, munmap, brk, mremap, madvise
             9..=12 | 25 | 28 => Self::Pages,
             24 => Self::Yield,
@@ -43,6 +47,7 @@ impl KernelWork {
     pub(super) fn kind(self) -> (Kind, Option<Subkind>) {
         match self {
             Self::Copy => (Kind::Io, Some(Subkind::Copy)),
+            Self::Sync => (Kind::Io, Some(Subkind::Disk)),
             Self::Pages => (Kind::Memory, Some(Subkind::FirstTouch)),
             Self::Yield => (Kind::Scheduling, Some(Subkind::Spin)),
             Self::Other => (Kind::Other, None),

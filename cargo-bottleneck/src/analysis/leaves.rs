@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::kind::Kind;
 use crate::profile::sampling::{Counted, Sampling};
 use crate::profile::{Profile, SpanIdx};
 use crate::report::model;
@@ -50,6 +51,8 @@ pub struct Leaf {
     pub callers: Vec<String>,
     /// The samples are of threads without spans that work for the span.
     pub adopted: bool,
+    /// What limits it, where most of its samples tell.
+    pub kind: Option<Kind>,
 }
 
 /// The leaves of all paths.
@@ -76,6 +79,7 @@ struct Tally {
     inlined: u64,
     lines: BTreeMap<(Option<String>, Option<u32>), u64>,
     callers: BTreeMap<Vec<String>, u64>,
+    kinds: BTreeMap<Option<Kind>, u64>,
 }
 
 impl Leaf {
@@ -93,7 +97,13 @@ impl Leaf {
 
 impl Leaves {
     /// The leaves of a profile; none without samples. Linear in the samples, but for a logarithm.
-    pub fn of(profile: &Profile, symbols: Option<&Symbols>) -> Self {
+    ///
+    /// `kind_of` tells what limits the code around a sample.
+    pub fn of(
+        profile: &Profile,
+        symbols: Option<&Symbols>,
+        kind_of: impl Fn(&Counted) -> Option<Kind>,
+    ) -> Self {
         let Some(sampling) = &profile.sampling else { return Self::default() };
         let mut res = Self { period_ns: sampling.period_ns, ..Self::default() };
         let mut positions: HashMap<Name, usize> = HashMap::new();
@@ -112,6 +122,7 @@ impl Leaves {
             let tally = leaves.entry((counted.is_adopted, position)).or_default();
             let add = |sum: &mut u64| *sum = sum.saturating_add(counted.n);
             add(&mut tally.samples);
+            add(tally.kinds.entry(kind_of(counted)).or_default());
             if found.is_inlined {
                 add(&mut tally.inlined);
             }
@@ -172,7 +183,7 @@ impl Leaves {
             file: leaf.file,
             line: leaf.line,
             samples: leaf.samples,
-            kind: None,
+            kind: leaf.kind,
             adopted: leaf.adopted,
         };
         self.of_spans(spans).into_iter().map(leaf).collect()
@@ -190,12 +201,17 @@ fn others(samples: u64, of: u64, adopted: bool) -> Leaf {
         is_inlined: false,
         callers: Vec::new(),
         adopted,
+        kind: None,
     }
 }
 
 impl Tally {
     fn add(&mut self, other: &Self) {
         self.samples = self.samples.saturating_add(other.samples);
+        for (&kind, &n) in &other.kinds {
+            let sum = self.kinds.entry(kind).or_default();
+            *sum = sum.saturating_add(n);
+        }
         self.inlined = self.inlined.saturating_add(other.inlined);
         for (line, n) in &other.lines {
             let sum = self.lines.entry(line.clone()).or_default();
@@ -219,6 +235,7 @@ impl Tally {
             is_inlined: self.inlined.saturating_mul(2) > self.samples,
             callers: most(&self.callers).cloned().unwrap_or_default(),
             adopted,
+            kind: most(&self.kinds).copied().flatten(),
         }
     }
 }
@@ -347,7 +364,7 @@ mod tests {
         let mut profile = ProfileBuilder::new(1_000).span("work", 0..900, |_| ()).build();
         let code = Code { maps, blocks: Vec::new() };
         profile.sampling = Some(Sampling { period_ns: 4, counted, code, ..Sampling::default() });
-        Leaves::of(&profile, Some(symbols)).of_spans([SpanIdx::from_position(SPAN)])
+        Leaves::of(&profile, Some(symbols), |_| None).of_spans([SpanIdx::from_position(SPAN)])
     }
 
     #[track_caller]

@@ -22,6 +22,7 @@ mod hot_code;
 pub mod identity;
 pub mod in_flight;
 mod interference;
+mod io_waits;
 mod kernel_work;
 pub mod kinds;
 pub mod leaves;
@@ -153,7 +154,9 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
-    let leaves = Leaves::of(profile, context.symbols.as_ref());
+    let leaves = Leaves::of(profile, context.symbols.as_ref(), |counted| {
+        sampled.as_ref().and_then(|it| it.kind_of(counted))
+    });
     let facts = Facts {
         profile,
         times: &times,

@@ -113,10 +113,11 @@ impl<'a> Measured<'a> {
         of_piece(&sum, loads, stream, self.bandwidth)
     }
 
-    /// Page faults while these pieces ran.
-    pub(super) fn faults(&self, pieces: &[PieceIdx]) -> u64 {
-        let all = pieces.iter().flat_map(|at| &self.accesses[at.0]);
-        all.map(|access| u64::from(access.faults)).sum()
+    /// Page faults while these pieces ran, and the time inside the kernel in ns.
+    pub(super) fn usage(&self, pieces: &[PieceIdx]) -> (u64, u64) {
+        let all = || pieces.iter().flat_map(|at| &self.accesses[at.0]);
+        let sum = |of: fn(&Access) -> u64| all().fold(0_u64, |sum, it| sum.saturating_add(of(it)));
+        (sum(|it| u64::from(it.faults)), sum(|it| it.kernel_ns))
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Roles<'a> {
     shared: HashSet<u64>,
     /// Threads that wait for the input that another one makes: `(consumer, producer)`.
     starved: Vec<(ThreadIdx, ThreadIdx)>,
+    /// What a path that waits for something outside of the program waits for.
+    io_waits: Column<SpanIdx, Option<Cause>>,
     /// The innermost path with a key at or around each.
     keyed: Column<SpanIdx, Option<SpanIdx>>,
     pub(super) has_keys: bool,
@@ -98,6 +100,7 @@ impl<'a> Roles<'a> {
             cpus: cpus(profile),
             shared: shared_futexes(profile),
             starved: Vec::new(),
+            io_waits: super::io_waits::of(profile),
             peers: RefCell::default(),
         };
         res.starved = super::starved::pairs(&res);
@@ -109,6 +112,11 @@ impl<'a> Roles<'a> {
         for span in self.profile.spans.indices().filter(|&span| spins(span)) {
             self.spins[span] = true;
         }
+    }
+
+    /// What a thread that has just been woken waited for, where the wait is to blame for the wake-up.
+    pub(super) fn woken_from(&self, span: SpanIdx) -> Option<Cause> {
+        self.io_waits[span]
     }
 
     /// At or inside a request.

@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::kind::Kind;
+use crate::profile::sampling::Counted;
 use crate::profile::{Profile, Sampling, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
 
+use super::cause::Cause;
 use super::ceilings::Ceilings;
-use super::hot_code::{HotCode, Piece, PieceIdx, What, Who};
+use super::hot_code::{Group, HotCode, Piece, PieceIdx, What, Who};
+use super::io_waits;
 use super::mixture::Mixture;
 use super::residency::{Measured, Residency};
 use super::subkind::Subkind;
@@ -37,6 +40,9 @@ impl Sampled {
             let times = ceilings.load_times.as_ref()?;
             Some(Measured::of(sampling, &code, times, ceilings))
         });
+        let io_waits = io_waits::of(profile);
+        let waits = io_waits.iter().filter_map(|(span, cause)| Some((code.group(span), (*cause)?)));
+        let io_of: BTreeMap<Group, Cause> = waits.collect();
         let mut by_who: BTreeMap<Who, Vec<PieceIdx>> = BTreeMap::new();
         for (position, piece) in code.pieces.iter().enumerate() {
             by_who.entry(piece.who).or_default().push(PieceIdx(position));
@@ -46,7 +52,9 @@ impl Sampled {
         let fault_ns = ceilings.and_then(|ceilings| ceilings.page_fault_ns).map(|it| it.median);
         for (who, pieces) in by_who {
             let no_load_times = ceilings.map_or("there are no ceilings", |it| &it.no_load_times);
+            let io = io_of.get(&who.group).copied();
             let case = Case {
+                io,
                 no_load_times,
                 code: &res.code,
                 sampling,
@@ -63,11 +71,11 @@ impl Sampled {
         Some(res)
     }
 
-    /// The kind of one sampled instruction of a path: that of the piece of code around it.
-    #[expect(dead_code, reason = "leaves ask for it")]
-    pub(super) fn kind_of(&self, span: SpanIdx, whose: Whose, sampled: u64) -> Option<Kind> {
-        let piece = self.code.piece(span, whose == Whose::Helpers, sampled)?;
-        self.pieces[piece.0].map(|mixture| mixture.main().0)
+    /// What limits the piece of code around a sampled instruction.
+    pub(super) fn kind_of(&self, counted: &Counted) -> Option<Kind> {
+        let piece = self.code.piece(counted.span, counted.is_adopted, counted.sampled)?;
+        let (kind, _) = self.pieces[piece.0]?.main();
+        (kind != Kind::Other).then_some(kind)
     }
 
     /// Whether a path's own thread mostly waits on the CPU.
@@ -95,6 +103,8 @@ impl Witness for Sampled {
 
 /// One path's pieces.
 struct Case<'a> {
+    /// What it waits for outside of the program.
+    io: Option<Cause>,
     code: &'a HotCode,
     sampling: &'a Sampling,
     measured: Option<&'a Measured<'a>>,
@@ -143,7 +153,12 @@ impl Case<'_> {
             for weight in &mut weights {
                 weight.2 *= 1.0 - faulting;
             }
-            weights.push((Kind::Memory, Some(Subkind::FirstTouch), faulting * n as f64));
+            let (kind, subkind) = match self.io {
+                // Pages that are read: what the kernel does for them is a part of that.
+                Some(Cause::Fault | Cause::File) => (Kind::Io, Subkind::Disk),
+                _ => (Kind::Memory, Subkind::FirstTouch),
+            };
+            weights.push((kind, Some(subkind), faulting * n as f64));
         }
         let mixture = Mixture::of(weights);
         if mixture.part(Kind::Other) > 0.5 {
@@ -164,11 +179,22 @@ impl Case<'_> {
         (mixtures, Ok(testimony))
     }
 
-    /// Share of the time that goes to page faults without I/O.
+    /// Share of the time that goes to page faults: what the kernel takes beyond its calls, else their number times what one
+    /// costs.
     fn faulting(&self, n: u64) -> f64 {
-        let (Some(measured), Some(fault_ns)) = (self.measured, self.fault_ns) else { return 0.0 };
-        let faults = measured.faults(self.pieces) as f64;
-        (faults * fault_ns / (n as f64 * self.sampling.period_ns.max(1) as f64)).min(1.0)
+        let Some(measured) = self.measured else { return 0.0 };
+        let whole = n as f64 * self.sampling.period_ns.max(1) as f64;
+        let kept = self.sampling.accesses.len().max(1) as f64;
+        let scale = self.sampling.accesses_seen as f64 / kept;
+        let (faults, kernel_ns) = measured.usage(self.pieces);
+        if faults == 0 {
+            return 0.0;
+        }
+        let in_calls: u64 =
+            self.pieces.iter().flat_map(|at| self.code.pieces[at.0].kernel()).map(|(_, n)| n).sum();
+        let beyond = kernel_ns as f64 * scale / whole - in_calls as f64 / n as f64;
+        let counted = faults as f64 * scale * self.fault_ns.unwrap_or(0.0) / whole;
+        if kernel_ns > 0 { beyond.clamp(0.0, 1.0) } else { counted.min(1.0) }
     }
 
     fn why_nothing(&self, together: Option<&Residency>) -> String {

@@ -142,7 +142,9 @@ impl Scene {
 
     fn add_waiter(&mut self, roles: &Roles<'_>, doing: &Doing) {
         let cause = match (doing.state, cause_of(doing)) {
-            (State::Woken, _) if self.idle_cpus >= 0.5 => Cause::Wakeup,
+            (State::Woken, _) if self.idle_cpus >= 0.5 => {
+                doing.span.and_then(|span| roles.woken_from(span)).unwrap_or(Cause::Wakeup)
+            }
             (_, Some(cause)) => cause,
             _ => return,
         };

@@ -225,6 +225,7 @@ pub fn report_from(
     let facts = facts.or(known.facts.as_ref());
     let symbols = Symbols::of(&main.profile);
     warnings.extend(symbols.notes().iter().cloned());
+    warnings.extend(facts.and_then(|facts| facts.not_decoded.clone()));
     let mut context = context(main, facts, known.machine.as_ref(), threads, warnings);
     context.symbols = Some(symbols);
     let judged = analysis::analyze(&main.profile, &context);

@@ -83,6 +83,7 @@ impl<'a> RawSampling<'a> {
             res.counted = self::counted(samples, references, clock, damages);
         }
         res.accesses = self.accesses(references, clock, damages);
+        res.accesses_seen = data.begun.max(res.accesses.len() as u64);
         if res.period_ns == 0 && res.counted.is_empty() && res.accesses.is_empty() {
             return None;
         }
@@ -186,6 +187,7 @@ fn access(data: &AccessData, span: SpanIdx, clock: &Clock) -> Option<Access> {
         call: data.open_since,
         probes: [probe(data.probed_0, data.latency_0), probe(data.probed_1, data.latency_1)],
         faults: data.faults,
+        kernel_ns: data.kernel_ns.min(clock.life_ns()),
         is_adopted: data.flags & accesses::FLAG_ADOPTED != 0,
     })
 }

@@ -13,6 +13,8 @@ pub struct Sampling {
     pub counted: Vec<Counted>,
     /// The samples whose data is known, by rising time; of a long run an even part of them.
     pub accesses: Vec<Access>,
+    /// Accesses that there were; more than `accesses` has where its table was full.
+    pub accesses_seen: u64,
     /// The code around the sampled instructions.
     pub code: Code,
     /// What became of the timed loads.
@@ -54,8 +56,10 @@ pub struct Access {
     pub call: u64,
     /// Timed loads of data that calls of the same span used a little later.
     pub probes: [Option<Probe>; 2],
-    /// Page faults of the thread since its sample before.
+    /// Page faults of the thread since its access before.
     pub faults: u32,
+    /// CPU time of the thread inside the kernel since then, in ns.
+    pub kernel_ns: u64,
     /// The thread has no spans.
     pub is_adopted: bool,
 }

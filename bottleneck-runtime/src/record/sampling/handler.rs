@@ -98,6 +98,7 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
     };
     let address = recipes::address(recipe, registers);
     let open_since = place.node.open_since.load(Relaxed);
+    let usage = slot.usage_since(bare_call::thread_usage());
     let mut access = AccessData {
         ticks,
         node: place.reference,
@@ -105,7 +106,8 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
         sampled: registers.ip,
         address: address.unwrap_or(0),
         open_since,
-        faults: slot.faults_since(bare_call::thread_faults()),
+        faults: u32::try_from(usage.faults).unwrap_or(u32::MAX),
+        kernel_ns: usage.kernel_ns,
         flags: if place.is_adopted { FLAG_ADOPTED } else { 0 },
         ..AccessData::default()
     };

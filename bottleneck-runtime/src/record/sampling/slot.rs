@@ -7,6 +7,7 @@ use core::sync::atomic::{
 
 use super::super::recorder::Recorder;
 use super::recent::{GROUPS, Group};
+use crate::os::bare_call::Usage;
 
 /// Threads that are sampled at the same time at most.
 pub(super) const SLOTS: usize = 1024;
@@ -29,8 +30,9 @@ pub(super) struct Slot {
     random: AtomicU64,
     /// Samples that are left before something is probed again.
     pause: AtomicU32,
-    /// Page faults at the sample before.
+    /// Page faults at the entry before, and the time inside the kernel.
     faults: AtomicU64,
+    kernel_ns: AtomicU64,
     /// Addresses that it used lately, by node.
     pub(super) groups: [Group; GROUPS],
 }
@@ -55,6 +57,7 @@ impl Slot {
             group.clear();
         }
         self.faults.store(u64::MAX, Relaxed);
+        self.kernel_ns.store(u64::MAX, Relaxed);
         self.random.store(seed | 1, Relaxed);
         self.pause.store(0, Relaxed);
         self.set_recorder(recorder);
@@ -95,10 +98,13 @@ impl Slot {
         self.pause.store(PAUSE, Relaxed);
     }
 
-    /// Page faults since this was last asked, of the calling thread, whose slot this is.
-    pub(super) fn faults_since(&self, now: u64) -> u32 {
-        let before = self.faults.swap(now, Relaxed);
-        u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX)
+    /// What the kernel did since this was last asked, for the calling thread, whose slot this is.
+    pub(super) fn usage_since(&self, now: Usage) -> Usage {
+        let since = |counter: &AtomicU64, now: u64| now.saturating_sub(counter.swap(now, Relaxed));
+        Usage {
+            faults: since(&self.faults, now.faults),
+            kernel_ns: since(&self.kernel_ns, now.kernel_ns),
+        }
     }
 }
 

@@ -91,7 +91,13 @@ impl AccessBuilder {
         self
     }
 
-    /// Page faults of the thread since its sample before.
+    /// CPU time of the thread inside the kernel since its access before, in ns.
+    pub fn in_kernel(&mut self, ns: u64) -> &mut Self {
+        self.data.kernel_ns = ns;
+        self
+    }
+
+    /// Page faults of the thread since its access before.
     pub fn faults(&mut self, n: u32) -> &mut Self {
         self.data.faults = n;
         self
