@@ -48,7 +48,7 @@ pub const PROGRAMS: &[Program] = &[
         "N3",
         "outsiders",
         "scheduling",
-        &["external", "oversubscribed"],
+        &["interference", "oversubscribed"],
         "other processes compute on all CPUs",
         outsiders,
     )
