@@ -129,20 +129,23 @@ pub fn median_time(rounds: usize, mut work: impl FnMut()) -> Duration {
 mod tests {
     use super::*;
 
-    fn spin(turns: u64) {
-        for turn in 0..turns {
-            black_box(turn);
-        }
-    }
-
     #[test]
     fn the_share_is_what_the_far_one_takes_longer() {
-        let stall = Stall::measure(9, |_| spin(2_000_000), |_| spin(8_000_000));
-        assert!((0.5..0.95).contains(&stall.share()), "{stall:?}");
+        let [near, far] = [2, 8].map(Duration::from_millis);
+        let stall = Stall { near, far, share: 0.75 };
         assert!(Oracle::compute(stall).holds.is_err_and(|why| why.contains("at most")));
+        assert_eq!(Oracle::memory(stall).truth_share, Some(0.75));
         let oracle = Oracle::shown(stall).with("gb_per_second", 1.0);
         assert_eq!(oracle.holds, Ok(()));
         assert_eq!(oracle.measured.len(), 3);
+    }
+
+    #[test]
+    fn both_run_in_every_round() {
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        let stall = Stall::measure(3, |round| near.push(round), |round| far.push(round));
+        assert!((0.0..=1.0).contains(&stall.share()), "{stall:?}");
+        assert_eq!((near, far), (vec![0, 0, 1, 2], vec![0, 1, 2]));
     }
 
     #[test]
