@@ -16,6 +16,8 @@ pub struct Oracle {
     pub measured: Vec<(&'static str, f64)>,
     /// Share of the time of the recorded part that goes to stalls on memory, where the test tells it.
     pub truth_share: Option<f64>,
+    /// Share of the time that goes to another cause than memory, or to the first part of a mix, where the test tells it.
+    pub cause_share: Option<f64>,
     /// Whether the label holds, or why not.
     pub holds: Result<(), String>,
 }
@@ -24,7 +26,7 @@ impl Oracle {
     /// An oracle from one condition.
     pub fn when(holds: bool, otherwise: impl FnOnce() -> String) -> Self {
         let holds = if holds { Ok(()) } else { Err(otherwise()) };
-        Self { measured: Vec::new(), truth_share: None, holds }
+        Self { measured: Vec::new(), truth_share: None, cause_share: None, holds }
     }
 
     /// Holds if memory stalls take at least [`MEMORY_FROM`] of the time.
@@ -66,6 +68,13 @@ impl Oracle {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: f64) -> Self {
         self.measured.push((name, value));
+        self
+    }
+
+    /// Adds the share of the time that the cause takes.
+    #[must_use]
+    pub fn with_cause(mut self, share: f64) -> Self {
+        self.cause_share = Some(share.clamp(0.0, 1.0));
         self
     }
 

@@ -62,13 +62,12 @@ fn oracle(least: f64, mut rounds: Vec<(Duration, Duration)>) -> Oracle {
     rounds.sort_by(|a, b| share(a).total_cmp(&share(b)));
     let (with, without) = rounds[rounds.len() / 2];
     let share = share(&(with, without));
-    let mut res = Oracle::when(least <= share, || {
+    Oracle::when(least <= share, || {
         format!("the cause takes {share:.2} of the time, at least {least} expected")
     })
     .with("with_ms", 1e3 * with.as_secs_f64())
-    .with("without_ms", 1e3 * without.as_secs_f64());
-    res.truth_share = Some(share.clamp(0.0, 1.0));
-    res
+    .with("without_ms", 1e3 * without.as_secs_f64())
+    .with_cause(share)
 }
 
 #[cfg(test)]
@@ -80,7 +79,8 @@ mod tests {
         let ms = Duration::from_millis;
         let rounds = vec![(ms(10), ms(9)), (ms(10), ms(4)), (ms(20), ms(2))];
         assert_eq!(oracle(0.6, rounds.clone()).holds, Ok(()));
-        assert_eq!(oracle(0.6, rounds.clone()).truth_share, Some(0.6));
+        let found = oracle(0.6, rounds.clone());
+        assert_eq!((found.cause_share, found.truth_share), (Some(0.6), None));
         assert!(oracle(0.7, rounds).holds.is_err_and(|why| why.contains("0.60 of the time")));
     }
 }

@@ -82,10 +82,8 @@ fn run(trial: &Trial) -> Result<(), Denied> {
     let group = Group::enter().map_err(|why| Denied(format!("no control group here: {why}")))?;
     trial.check(|| {
         let share = 1.0 - per_second() / free;
-        let mut res =
-            Oracle::when(0.35 <= share, || format!("the quota takes {share:.2} of the time"));
-        res.truth_share = Some(share);
-        res
+        Oracle::when(0.35 <= share, || format!("the quota takes {share:.2} of the time"))
+            .with_cause(share)
     })?;
     trial.record(|_| {
         let _span = span!("decode");

@@ -111,7 +111,7 @@ impl Findings {
         }
         for program in programs {
             let of = || self.rows.iter().filter(|row| row.plan.program.name == program.name);
-            let truth = Interval::of(of().filter_map(|row| row.truth_share).collect());
+            let truth = Interval::of(of().filter_map(Row::truth_share).collect());
             let truth = truth.map_or(String::new(), |it| format!("{:.2}", it.median));
             let mark = if program.set == Set::HoldOut { "H" } else { program.number };
             let expected = program
@@ -134,29 +134,36 @@ impl Findings {
         self.mixes(res);
     }
 
+    /// Medians over the runs of each mix, against what its parts really were.
     fn mixes(&self, res: &mut String) {
         let mut lines = String::new();
         for tier in Tier::ALL {
             let tally = Tally::of(&self.rows, tier);
-            let mut seen: Vec<(&str, f64)> = Vec::new();
-            for (row, _, it) in tally.judged() {
-                seen.extend(
-                    it.mix_error(row.plan.program).map(|error| (row.plan.program.name, error)),
+            for mix in tally.mixes() {
+                let [first, second] = mix.kinds.map(|(sure, most)| {
+                    if most - sure < 0.005 {
+                        format!("{sure:.2}")
+                    } else {
+                        format!("{sure:.2} to {most:.2}")
+                    }
+                });
+                _ = writeln!(
+                    lines,
+                    "| {} | {} | {} | {first}, {second} | {:.2}, {:.2} | {:+.0}, {:+.0} |",
+                    mix.name,
+                    tier.name(),
+                    mix.runs,
+                    mix.seen[0],
+                    mix.seen[1],
+                    mix.deltas[0],
+                    mix.deltas[1]
                 );
-            }
-            let mut names: Vec<&str> = seen.iter().map(|it| it.0).collect();
-            names.dedup();
-            for name in names {
-                let errors = seen.iter().filter(|it| it.0 == name).map(|it| it.1).collect();
-                if let Some(error) = Interval::of(errors) {
-                    _ = writeln!(lines, "| {name} | {} | {:.0} |", tier.name(), error.median);
-                }
             }
         }
         if !lines.is_empty() {
             _ = writeln!(
                 res,
-                "\n| mix | tier | median error of its shares, points |\n|---|---|---:|\n{lines}"
+                "\n| mix | tier | runs | true shares | seen | outside of the truth, points |\n|---|---|---:|---|---|---:|\n{lines}"
             );
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! It reads `summary.json` only, as any user of the command can. It never looks at how a verdict came about.
 
+pub mod achieved;
 pub mod arguments;
 pub mod cost;
 pub mod document;
