@@ -5,8 +5,10 @@
 pub mod achieved;
 pub mod arguments;
 pub mod cost;
-pub mod document;
 pub mod judge;
+pub mod page;
+pub mod pairs;
 pub mod run;
+pub mod session;
 pub mod tally;
 pub mod tier;
