@@ -18,6 +18,8 @@ pub struct Oracle {
     pub measured: Vec<(&'static str, f64)>,
     /// Share of the time of the recorded part that goes to stalls on memory, where the test tells it.
     pub truth_share: Option<f64>,
+    /// Share of the time that goes to another cause than memory, or to the first part of a mix, where the test tells it.
+    pub cause_share: Option<f64>,
     /// Whether the label holds, or why not.
     pub holds: Result<(), String>,
 }
@@ -26,7 +28,7 @@ impl Oracle {
     /// An oracle from one condition.
     pub fn when(holds: bool, otherwise: impl FnOnce() -> String) -> Self {
         let holds = if holds { Ok(()) } else { Err(otherwise()) };
-        Self { measured: Vec::new(), truth_share: None, holds }
+        Self { measured: Vec::new(), truth_share: None, cause_share: None, holds }
     }
 
     /// Holds if memory stalls take at least [`MEMORY_FROM`] of the time.
@@ -71,6 +73,13 @@ impl Oracle {
         self
     }
 
+    /// Adds the share of the time that the cause takes.
+    #[must_use]
+    pub fn with_cause(mut self, share: f64) -> Self {
+        self.cause_share = Some(share.clamp(0.0, 1.0));
+        self
+    }
+
     fn with_stall(mut self, stall: Stall) -> Self {
         self.truth_share = Some(stall.share());
         self.with("cached_ms", 1e3 * stall.near.as_secs_f64())
@@ -81,9 +90,9 @@ impl Oracle {
 /// Times of the same work near (data in a cache, or without the suspected resource) and far (as it really runs).
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
-    /// Median without the stalls.
+    /// Time without the stalls.
     pub near: Duration,
-    /// Median with them.
+    /// Time with them.
     pub far: Duration,
     share: f64,
 }
@@ -126,7 +135,20 @@ impl Stall {
         Self { near, far: median(times.iter().map(|it| it.1).collect()), share }
     }
 
-    /// `1 - near / far`, the median of the rounds, from 0 to 1.
+    /// As [`measure`](Self::measure), by the fastest round of each: for work on all CPUs, of which other programs nearly
+    /// always have a part.
+    pub fn fastest(rounds: usize, mut near: impl FnMut(usize), mut far: impl FnMut(usize)) -> Self {
+        near(0);
+        let mut least = [Duration::MAX; 2];
+        for round in 0..rounds.max(1) {
+            least = [least[0].min(time(|| near(round))), least[1].min(time(|| far(round)))];
+        }
+        let [near, far] = least;
+        let share = (1.0 - near.as_secs_f64() / far.as_secs_f64()).clamp(0.0, 1.0);
+        Self { near, far, share }
+    }
+
+    /// `1 - near / far`, of the middle round or of the fastest ones, from 0 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.share
@@ -168,6 +190,9 @@ mod tests {
         let stall = Stall::measure(3, |round| near.push(round), |round| far.push(round));
         assert!((0.0..=1.0).contains(&stall.share()), "{stall:?}");
         assert_eq!((near, far), (vec![0, 0, 1, 2], vec![0, 1, 2]));
+        let mut rounds = 0;
+        let stall = Stall::fastest(4, |_| (), |_| rounds += 1);
+        assert!(rounds == 4 && stall.near <= Duration::from_secs(1) && stall.far < Duration::MAX);
     }
 
     #[test]

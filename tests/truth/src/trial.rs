@@ -62,7 +62,7 @@ impl Trial {
             return Ok(());
         }
         let started = Instant::now();
-        let Oracle { measured, truth_share, holds } = oracle();
+        let Oracle { measured, truth_share, cause_share, holds } = oracle();
         let verdict = match &holds {
             Ok(()) => "holds".to_owned(),
             Err(why) => format!("denied: {why}"),
@@ -73,6 +73,7 @@ impl Trial {
             "program": self.name,
             "oracle": verdict,
             "truth_share": truth_share,
+            "cause_share": cause_share,
             "measured": measured,
             "oracle_seconds": started.elapsed().as_secs_f64(),
         }));

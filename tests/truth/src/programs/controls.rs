@@ -48,7 +48,7 @@ pub const PROGRAMS: &[Program] = &[
         "N3",
         "outsiders",
         "scheduling",
-        &["external", "oversubscribed"],
+        &["interference", "oversubscribed"],
         "other processes compute on all CPUs",
         outsiders,
     )
@@ -184,11 +184,10 @@ fn outsiders(trial: &Trial) -> Result<(), Denied> {
         (0..20).for_each(|_| load.run());
         let times = watch.stop();
         let share = times.queued.as_secs_f64() / times.wall.as_secs_f64();
-        let mut res = Oracle::when(0.4 <= share, || {
+        Oracle::when(0.4 <= share, || {
             format!("others have the CPU for {share:.2} of the time, at least 0.4 expected")
-        });
-        res.truth_share = Some(share);
-        res
+        })
+        .with_cause(share)
     })?;
     trial.record(|_| {
         let _span = span!("decode");

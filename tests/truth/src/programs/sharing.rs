@@ -1,5 +1,6 @@
 //! Two threads that never wait for each other, but write into one cache line.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bottleneck_runtime::bottleneck;
@@ -8,8 +9,8 @@ use crate::oracle::{MEMORY_FROM, Oracle, Stall};
 use crate::table::Program;
 use crate::trial::{Denied, Trial};
 
-/// Tokens of one request.
-const TOKENS: u64 = 400_000;
+/// Tokens of one request: far more than are counted while the other thread starts.
+const TOKENS: u64 = 1_600_000;
 
 /// Program 13.
 pub const PROGRAMS: &[Program] = &[Program::known(
@@ -40,7 +41,7 @@ fn sharing(trial: &Trial) -> Result<(), Denied> {
         let (together, apart) = (Together::default(), [Apart::default(), Apart::default()]);
         let near = |_| both(|thread| count(&apart[thread].count));
         let far = |_| both(|thread| count(&together.counts[thread]));
-        let stall = Stall::measure(11, near, far);
+        let stall = Stall::measure(15, near, far);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Oracle::memory(stall)
             .and(2 <= cpus && MEMORY_FROM <= stall.share(), || "there is one CPU only".to_owned())
@@ -54,12 +55,16 @@ fn sharing(trial: &Trial) -> Result<(), Denied> {
     Ok(())
 }
 
-/// On two threads at once.
+/// On two threads, which begin together.
 fn both(work: impl Fn(usize) + Sync) {
-    let work = &work;
+    let start = Barrier::new(2);
+    let from_start = |thread| {
+        start.wait();
+        work(thread);
+    };
     std::thread::scope(|scope| {
-        scope.spawn(|| work(1));
-        work(0);
+        scope.spawn(|| from_start(1));
+        from_start(0);
     });
 }
 

@@ -35,7 +35,7 @@ pub const PROGRAMS: &[Program] = &[
         "27",
         "polling",
         "scheduling",
-        &["sleep-polling", "timer"],
+        &["poll loop", "timer"],
         "somebody asks once a millisecond for what takes 50 µs",
         polling,
     )

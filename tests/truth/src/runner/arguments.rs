@@ -1,13 +1,15 @@
 //! The arguments of `truth`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::tier::Tier;
 use crate::table::{self, Program};
 
 /// How it is called.
-pub const USAGE: &str = "usage: truth [--runs N] [--only NAME,...] [--tiers TIER,...] [--seconds S] [--lengths S,...] \
-     [--cost N] [--write FILE]\ntiers: records, refused, records-declared, refused-declared";
+pub const USAGE: &str = "usage: truth [--pairs|--verdicts] [--runs N] [--budget 20m] [--only NAME,...] [--tiers TIER,...] \
+     [--seconds S] [--lengths S,...] [--cost N] [--write FILE]\n\
+     tiers: records, refused, records-declared, refused-declared";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -23,7 +25,13 @@ pub struct Arguments {
     /// Shorter runs, by which the time to the verdict is found.
     pub lengths: Vec<f64>,
     /// Pairs of runs with and without recording.
-    pub cost: usize,
+    pub cost: u32,
+    /// Whether verdicts are judged.
+    pub verdicts: bool,
+    /// Whether what-if is compared with real changes.
+    pub pairs: bool,
+    /// How long it may take; what is running is let end.
+    pub budget: Option<Duration>,
     /// The page that is written.
     pub write: Option<PathBuf>,
 }
@@ -41,10 +49,24 @@ impl Arguments {
             seconds: 2.0,
             lengths: Vec::new(),
             cost: 0,
+            verdicts: true,
+            pairs: true,
+            budget: None,
             write: None,
         };
         let mut args = args.into_iter();
         while let Some(name) = args.next() {
+            match name.as_str() {
+                "--pairs" => {
+                    res.verdicts = false;
+                    continue;
+                }
+                "--verdicts" => {
+                    res.pairs = false;
+                    continue;
+                }
+                _ => {}
+            }
             let value = args.next().ok_or_else(|| format!("no value behind `{name}`"))?;
             res.set(&name, &value).ok_or_else(|| format!("cannot read `{name} {value}`"))?;
         }
@@ -62,11 +84,24 @@ impl Arguments {
                 let lengths = value.split(',').map(|it| it.parse().ok());
                 self.lengths = lengths.collect::<Option<_>>()?;
             }
+            "--budget" => self.budget = Some(time(value)?),
             "--write" => self.write = Some(value.into()),
             _ => return None,
         }
         Some(())
     }
+}
+
+/// `90s`, `20m`, `2h`.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
 }
 
 #[cfg(test)]
@@ -80,7 +115,10 @@ mod tests {
         let names: Vec<_> = parsed.programs.iter().map(|it| it.name).collect();
         assert_eq!((names, parsed.runs), (vec!["gemv", "gemm"], 2));
         assert!(parsed.tiers[0].is_refused && parsed.lengths == [0.5, 1.0]);
-        for wrong in ["--only nothing", "--tiers best", "--runs"] {
+        let parsed = Arguments::parse(["--pairs", "--budget", "20m"].map(str::to_owned)).unwrap();
+        assert_eq!(parsed.budget, Some(Duration::from_secs(1200)));
+        assert!(parsed.pairs && !parsed.verdicts);
+        for wrong in ["--only nothing", "--tiers best", "--runs", "--budget 20", "--budget m"] {
             assert!(Arguments::parse(wrong.split(' ').map(str::to_owned)).is_err());
         }
     }

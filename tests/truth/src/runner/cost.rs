@@ -1,6 +1,8 @@
 //! What recording costs: the same work with and without it, in turns.
 
-use super::run::{Plan, Row};
+use std::path::Path;
+
+use super::run::Plan;
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,26 +42,18 @@ fn cut(count: usize) -> usize {
     (count / 2).saturating_sub(1)
 }
 
-/// Runs pairs in turns, and tells how much longer a pass takes while it is recorded, as a share.
-pub fn measure(plan: Plan, pairs: usize) -> Option<Interval> {
-    let plan = Plan { oracle: false, ..plan };
-    let binary = plan.run().binary()?;
-    let mut costs = Vec::new();
-    for pair in 0..pairs {
-        let (with, without) = if pair.is_multiple_of(2) {
-            let with = plan.run();
-            (with, plan.run_alone(&binary))
-        } else {
-            let without = plan.run_alone(&binary);
-            (plan.run(), without)
-        };
-        costs.extend(cost(&with, &without));
-    }
-    Interval::of(costs)
-}
-
-fn cost(with: &Row, without: &Row) -> Option<f64> {
-    Some(without.per_second? / with.per_second? - 1.0)
+/// Runs a program with and without recording, and tells how much longer a pass takes while it is recorded, as a share. Which
+/// comes first changes with the seed.
+#[must_use]
+pub fn measure(plan: Plan, program: &Path) -> Option<f64> {
+    let (with, without) = if plan.seed.is_multiple_of(2) {
+        let with = plan.run();
+        (with, plan.run_alone(program))
+    } else {
+        let without = plan.run_alone(program);
+        (plan.run(), without)
+    };
+    Some(without.rate()? / with.rate()? - 1.0)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::achieved::{Achieved, NEAR};
 use crate::table::{Expected, Program, Set};
 
 /// What the command says of one run.
@@ -17,6 +18,21 @@ pub struct Seen {
     pub shares: Vec<(String, f64)>,
     /// Its own estimate of what recording costs, from 0 to 1.
     pub overhead: Option<f64>,
+    /// The verdict in one line.
+    pub headline: String,
+    /// What would tell more, where it does not tell; else what to do.
+    pub next: String,
+    /// What could not be seen, and why.
+    pub not_seen: Vec<String>,
+}
+
+/// What a run found out about itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Truth {
+    /// Share of the time that stalls on memory take, by the program's oracle.
+    pub memory: Option<f64>,
+    /// Of a mix.
+    pub achieved: Option<Achieved>,
 }
 
 /// What a verdict is worth.
@@ -59,6 +75,14 @@ impl Seen {
             confidence: text(&verdict["confidence"]).unwrap_or_default(),
             shares: kinds.filter_map(share).collect(),
             overhead: summary["overhead"]["share"].as_f64(),
+            headline: text(&verdict["headline"]).unwrap_or_default(),
+            next: text(&verdict["next"]).unwrap_or_default(),
+            not_seen: verdict["not_seen"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(text)
+                .collect(),
         }
     }
 
@@ -68,17 +92,21 @@ impl Seen {
         self.shares.iter().find(|(name, _)| name == kind).map_or(0.0, |(_, share)| *share)
     }
 
-    /// Judges it. The truth of a [`Set::Sweep`] is the share that its oracle found.
+    /// Judges it. The truth of a [`Set::Sweep`] is the share that its oracle found, that of a [`Set::Mix`] what its parts
+    /// really were.
     #[must_use]
-    pub fn judge(&self, program: &Program, truth_share: Option<f64>) -> Judgement {
+    pub fn judge(&self, program: &Program, truth: Truth) -> Judgement {
         let Expected { kind, also, .. } = program.expected;
-        let is_right = match (program.set, truth_share) {
+        let is_right = match (program.set, truth) {
             // A series passes through every kind: only a kind that is far from its truth is wrong.
-            (Set::Sweep, Some(share)) => match self.kind.as_str() {
+            (Set::Sweep, Truth { memory: Some(share), .. }) => match self.kind.as_str() {
                 "memory" => share > 0.35,
                 "compute" => share < 0.65,
                 kind => also.contains(&kind),
             },
+            (Set::Mix, Truth { achieved: Some(achieved), .. }) => {
+                self.is_right_of(program, achieved)
+            }
             _ => self.kind == kind || also.contains(&self.kind.as_str()),
         };
         if is_right {
@@ -101,11 +129,23 @@ impl Seen {
         Some(self.subkind.as_deref().is_some_and(|found| subkinds.contains(&found)))
     }
 
-    /// The largest error of the shares of a mix, in points.
+    /// The larger part is right. `mixed` is right where the parts are alike, else only beside shares that are.
+    fn is_right_of(&self, program: &Program, achieved: Achieved) -> bool {
+        let larger = program.shares.iter().enumerate();
+        let mut larger = larger.filter(|(part, _)| achieved.may_be_larger(*part));
+        let is_even = program.shares.iter().all(|(_, share)| (share - 0.5).abs() < 0.2);
+        match self.kind.as_str() {
+            "mixed" if !is_even => self.deltas(program, achieved).iter().all(|it| it.abs() < NEAR),
+            kind if is_even && program.expected.also.contains(&kind) => true,
+            kind => larger.any(|(_, (name, _))| *name == kind),
+        }
+    }
+
+    /// How far the shares of a mix are from what they really were, in points, part by part.
     #[must_use]
-    pub fn mix_error(&self, program: &Program) -> Option<f64> {
-        let errors = program.shares.iter().map(|(kind, share)| (self.share(kind) - share).abs());
-        errors.map(|error| 100.0 * error).max_by(f64::total_cmp)
+    pub fn deltas(&self, program: &Program, achieved: Achieved) -> Vec<f64> {
+        let parts = program.shares.iter().enumerate();
+        parts.map(|(part, (kind, _))| achieved.delta(part, self.share(kind))).collect()
     }
 }
 
@@ -114,6 +154,10 @@ mod tests {
     use super::*;
     use crate::table::find;
     use serde_json::json;
+
+    fn memory(share: f64) -> Truth {
+        Truth { memory: Some(share), achieved: None }
+    }
 
     fn seen(kind: &str, subkind: Option<&str>) -> Seen {
         Seen::of(&json!({
@@ -126,11 +170,17 @@ mod tests {
     #[test]
     fn a_verdict_is_right_wrong_or_none() {
         let gemv = find("gemv").unwrap();
-        assert_eq!(seen("memory", None).judge(gemv, None), Judgement::Right);
-        assert_eq!(seen("compute", None).judge(gemv, None), Judgement::Wrong);
-        assert_eq!(seen("inconclusive", None).judge(gemv, None), Judgement::Abstained);
-        assert_eq!(seen("scheduling", Some("interference")).judge(gemv, None), Judgement::External);
-        assert_eq!(seen("mixed", None).judge(find("gemv_int8").unwrap(), None), Judgement::Right);
+        assert_eq!(seen("memory", None).judge(gemv, Truth::default()), Judgement::Right);
+        assert_eq!(seen("compute", None).judge(gemv, Truth::default()), Judgement::Wrong);
+        assert_eq!(seen("inconclusive", None).judge(gemv, Truth::default()), Judgement::Abstained);
+        assert_eq!(
+            seen("scheduling", Some("interference")).judge(gemv, Truth::default()),
+            Judgement::External
+        );
+        assert_eq!(
+            seen("mixed", None).judge(find("gemv_int8").unwrap(), Truth::default()),
+            Judgement::Right
+        );
         assert_eq!(seen("memory", Some("bandwidth")).has_right_subkind(gemv), Some(true));
         assert_eq!(seen("compute", Some("bandwidth")).has_right_subkind(gemv), None);
     }
@@ -138,15 +188,26 @@ mod tests {
     #[test]
     fn a_series_is_judged_by_its_own_oracle() {
         let sweep = find("sweep_8").unwrap();
-        assert_eq!(seen("memory", None).judge(sweep, Some(0.8)), Judgement::Right);
-        assert_eq!(seen("memory", None).judge(sweep, Some(0.1)), Judgement::Wrong);
-        assert_eq!(seen("compute", None).judge(sweep, Some(0.9)), Judgement::Wrong);
+        assert_eq!(seen("memory", None).judge(sweep, memory(0.8)), Judgement::Right);
+        assert_eq!(seen("memory", None).judge(sweep, memory(0.1)), Judgement::Wrong);
+        assert_eq!(seen("compute", None).judge(sweep, memory(0.9)), Judgement::Wrong);
     }
 
     #[test]
-    fn the_error_of_a_mix_is_the_largest_of_its_shares() {
-        let mix = find("gemv").unwrap().made_of(&[("memory", 0.5), ("compute", 0.5)]);
-        assert!((seen("mixed", None).mix_error(&mix).unwrap() - 20.0).abs() < 1e-6);
-        assert_eq!(seen("memory", None).mix_error(find("gemv").unwrap()), None);
+    fn a_mix_is_judged_by_what_its_parts_were() {
+        let of = |first: f64| {
+            let parts = [first, 1.0 - first];
+            Truth { achieved: Some(Achieved { parts, kinds: parts }), memory: None }
+        };
+        let mix = find("mix_gemv_gemm_75").unwrap();
+        assert_eq!(seen("memory", None).judge(mix, of(0.75)), Judgement::Right);
+        assert_eq!(seen("compute", None).judge(mix, of(0.75)), Judgement::Wrong);
+        // The report says 0.7 and 0.3.
+        assert_eq!(seen("mixed", None).judge(mix, of(0.75)), Judgement::Right);
+        assert_eq!(seen("mixed", None).judge(mix, of(0.9)), Judgement::Abstained);
+        let even = find("mix_gemv_gemm_50").unwrap();
+        assert_eq!(seen("mixed", None).judge(even, of(0.5)), Judgement::Right);
+        assert_eq!(seen("compute", None).judge(even, of(0.5)), Judgement::Right);
+        assert_eq!(seen("io", None).judge(even, of(0.5)), Judgement::Wrong);
     }
 }

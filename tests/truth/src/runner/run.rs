@@ -9,7 +9,8 @@ use bottleneck_tests::command::{Ran, bottleneck, cargo, workspace};
 use bottleneck_tests::neighbors::Neighbors;
 use serde_json::Value;
 
-use super::judge::{Judgement, Seen};
+use super::achieved::Achieved;
+use super::judge::{Judgement, Seen, Truth};
 use super::tier::Tier;
 use crate::DENIED;
 use crate::table::Program;
@@ -57,10 +58,16 @@ pub struct Row {
     pub plan: Plan,
     /// What came of it.
     pub outcome: Outcome,
-    /// What the program's oracle found, if it has one.
-    pub truth_share: Option<f64>,
+    /// What the program found out about itself.
+    pub truth: Truth,
+    /// Share of the time that a cause other than memory takes, if its oracle tells it.
+    pub cause_share: Option<f64>,
+    /// Seconds of the recorded part, and those of them that only prepared.
+    pub seconds: Option<(f64, f64)>,
     /// The oracle's line.
     pub oracle: Option<Value>,
+    /// Passes of the recorded part.
+    pub passes: Option<f64>,
     /// Passes of the recorded part in a second.
     pub per_second: Option<f64>,
     /// A checksum of the results.
@@ -142,7 +149,9 @@ impl Plan {
             ran.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let with = |field: &str| lines.iter().find(|line| line.get(field).is_some());
         let oracle = with("oracle").cloned();
-        let truth_share = oracle.as_ref().and_then(|it| it["truth_share"].as_f64());
+        let of_oracle = |field: &str| oracle.as_ref().and_then(|it| it[field].as_f64());
+        let truth = Truth { memory: of_oracle("truth_share"), achieved: Achieved::of(&lines) };
+        let cause_share = of_oracle("cause_share");
         let result = with("passes");
         let summary = with("summary").map(|line| line["summary"].clone());
         let last =
@@ -160,7 +169,7 @@ impl Plan {
             }
             (Some(0), Some(summary), None) => {
                 let seen = Seen::of(summary);
-                let judgement = seen.judge(self.program, truth_share);
+                let judgement = seen.judge(self.program, truth);
                 if others > MOST_FOR_OTHERS {
                     Outcome::Disturbed(judgement, Box::new(seen))
                 } else {
@@ -172,7 +181,13 @@ impl Plan {
         Row {
             plan: self,
             outcome,
-            truth_share,
+            truth,
+            cause_share,
+            seconds: result.and_then(|it| {
+                let prepared = with("preparing").and_then(|it| it["preparing"]["seconds"].as_f64());
+                Some((it["seconds"].as_f64()?, prepared.unwrap_or(0.0)))
+            }),
+            passes: result.and_then(|it| it["passes"].as_f64()),
             per_second: result.and_then(|it| it["per_second"].as_f64()),
             checksum: result.and_then(|it| it["checksum"].as_str()).map(str::to_owned),
             oracle,
@@ -183,11 +198,25 @@ impl Plan {
 }
 
 impl Row {
+    /// The share of its cause, as the program measured it.
+    #[must_use]
+    pub fn truth_share(&self) -> Option<f64> {
+        let of_mix = self.truth.achieved.map(|it| it.parts[0]);
+        self.truth.memory.or(of_mix).or(self.cause_share)
+    }
+
+    /// Passes in a second of work, without what only prepared them.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        let (all, preparing) = self.seconds?;
+        Some(self.passes? / (all - preparing)).filter(|it| it.is_finite() && 0.0 < *it)
+    }
+
     /// One line.
     #[must_use]
     pub fn line(&self) -> String {
         let Plan { program, tier, seed, seconds, .. } = self.plan;
-        let truth = self.truth_share.map_or("    ".to_owned(), |it| format!("{it:4.2}"));
+        let truth = self.truth_share().map_or("    ".to_owned(), |it| format!("{it:4.2}"));
         let head =
             format!("{:26} {:17} {seed} {seconds:3} s  truth {truth}", program.name, tier.name());
         let rest = match &self.outcome {

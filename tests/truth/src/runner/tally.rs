@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::achieved::{Achieved, NEAR};
 use super::cost::Interval;
 use super::judge::{Judgement, Seen};
 use super::run::{Outcome, Row};
 use super::tier::Tier;
-use crate::table::Set;
+use crate::table::{Program, Set};
 
 /// The runs of one tier.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ impl<'a> Tally<'a> {
     pub fn memory_error(&self) -> Option<(f64, usize)> {
         let errors: Vec<f64> = self
             .judged()
-            .filter_map(|(row, _, seen)| Some((seen.share("memory") - row.truth_share?).abs()))
+            .filter_map(|(row, _, seen)| Some((seen.share("memory") - row.truth.memory?).abs()))
             .collect();
         let mean = 100.0 * errors.iter().sum::<f64>() / errors.len() as f64;
         (!errors.is_empty()).then_some((mean, errors.len()))
@@ -107,22 +108,106 @@ impl<'a> Tally<'a> {
     pub fn sweep(&self) -> Vec<(&'static str, f64, f64)> {
         let mut by_name: BTreeMap<&'static str, Vec<(f64, f64)>> = BTreeMap::new();
         for (row, _, seen) in self.judged() {
-            if let (Set::Sweep, Some(truth)) = (row.plan.program.set, row.truth_share) {
+            if let (Set::Sweep, Some(truth)) = (row.plan.program.set, row.truth.memory) {
                 by_name
                     .entry(row.plan.program.name)
                     .or_default()
                     .push((truth, seen.share("memory")));
             }
         }
-        let median = |values: Vec<f64>| Interval::of(values).map_or(0.0, |it| it.median);
         let mut res: Vec<_> = by_name
             .into_iter()
             .map(|(name, pairs)| {
-                let truth = median(pairs.iter().map(|it| it.0).collect());
-                (name, truth, median(pairs.iter().map(|it| it.1).collect()))
+                let truth = median(pairs.iter().map(|it| it.0));
+                (name, truth, median(pairs.iter().map(|it| it.1)))
             })
             .collect();
         res.sort_by(|a, b| a.1.total_cmp(&b.1));
         res
+    }
+
+    /// Medians over the runs of each mix that told its parts.
+    #[must_use]
+    pub fn mixes(&self) -> Vec<Mix> {
+        let mut by_name: BTreeMap<&'static str, Vec<(&Program, Achieved, &Seen)>> = BTreeMap::new();
+        for (row, _, seen) in self.judged() {
+            if let (Set::Mix, Some(achieved)) = (row.plan.program.set, row.truth.achieved) {
+                let runs = by_name.entry(row.plan.program.name).or_default();
+                runs.push((row.plan.program, achieved, seen));
+            }
+        }
+        by_name.into_iter().map(|(name, runs)| Mix::of(name, &runs)).collect()
+    }
+}
+
+/// Medians over the runs of a mix; of its first part, and of its second one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mix {
+    /// Its name.
+    pub name: &'static str,
+    /// How many runs.
+    pub runs: usize,
+    /// What surely is of the kind of the part, and what may be.
+    pub kinds: [(f64, f64); 2],
+    /// What the reports say.
+    pub seen: [f64; 2],
+    /// How far that is outside of the truth of its own run, in points.
+    pub deltas: [f64; 2],
+}
+
+impl Mix {
+    fn of(name: &'static str, runs: &[(&Program, Achieved, &Seen)]) -> Self {
+        let each = |value: &dyn Fn(&Program, Achieved, &Seen) -> f64| {
+            median(runs.iter().map(|(program, achieved, seen)| value(program, *achieved, seen)))
+        };
+        let both = [0, 1];
+        let share = |part: usize, program: &Program, seen: &Seen| {
+            program.shares.get(part).map_or(0.0, |(kind, _)| seen.share(kind))
+        };
+        Self {
+            name,
+            runs: runs.len(),
+            kinds: both.map(|part| {
+                (each(&|_, it, _| it.range(part).0), each(&|_, it, _| it.range(part).1))
+            }),
+            seen: both.map(|part| each(&|program, _, seen| share(part, program, seen))),
+            deltas: both
+                .map(|part| each(&|program, it, seen| it.delta(part, share(part, program, seen)))),
+        }
+    }
+
+    /// Whether both parts are near enough.
+    #[must_use]
+    pub fn is_near(&self) -> bool {
+        self.deltas.iter().all(|it| it.abs() <= NEAR)
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    Interval::of(values.collect()).map_or(0.0, |it| it.median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::find;
+    use serde_json::json;
+
+    #[test]
+    fn a_mix_is_near_by_the_median_of_its_runs() {
+        let program = find("mix_gemv_gemm_50").unwrap();
+        let seen = |memory: f64| {
+            Seen::of(&json!({"kinds": {
+                "memory": {"share": memory}, "compute": {"share": 1.0 - memory}
+            }}))
+        };
+        let achieved = Achieved { parts: [0.5, 0.5], kinds: [0.5, 0.5] };
+        let [near, far, too_far] = [seen(0.55), seen(0.6), seen(0.9)];
+        let mix = Mix::of(
+            "mix",
+            &[(program, achieved, &near), (program, achieved, &far), (program, achieved, &too_far)],
+        );
+        assert!((mix.deltas[0] - 10.0).abs() < 1e-6 && (mix.deltas[1] + 10.0).abs() < 1e-6);
+        assert!(mix.is_near(), "{mix:?}");
     }
 }
