@@ -138,7 +138,7 @@ impl Case<'_> {
                 parts.into_iter().map(|(kind, subkind, part)| (kind, subkind, part * weight)),
             );
         }
-        if n < at::LEAST_SAMPLES {
+        if n < at::LEAST_SAMPLES && !self.is_in_calls(n) {
             let more = seconds(at::LEAST_SAMPLES - n, self.sampling.period_ns);
             return (
                 mixtures,
@@ -164,7 +164,9 @@ impl Case<'_> {
         if mixture.part(Kind::Other) > 0.5 {
             return (mixtures, Err(self.why_nothing(together.as_ref())));
         }
-        let confidence = if unsure > 0.3 * n as f64 || mixture.part(Kind::Other) > 0.2 {
+        let is_little = n < at::LEAST_SAMPLES;
+        let confidence = if is_little || unsure > 0.3 * n as f64 || mixture.part(Kind::Other) > 0.2
+        {
             Confidence::Weak
         } else {
             Confidence::Moderate
@@ -177,6 +179,13 @@ impl Case<'_> {
             not_seen: Vec::new(),
         };
         (mixtures, Ok(testimony))
+    }
+
+    /// Few samples, but most of them in calls that say what the kernel does.
+    fn is_in_calls(&self, n: u64) -> bool {
+        let calls = self.pieces.iter().flat_map(|at| self.code.pieces[at.0].kernel());
+        let told = calls.filter(|(work, _)| work.kind().0 != Kind::Other);
+        n >= at::LEAST_IN_CALLS && 2 * told.map(|(_, n)| n).sum::<u64>() > n
     }
 
     /// Share of the time that goes to page faults: what the kernel takes beyond its calls, else their number times what one

@@ -24,7 +24,7 @@ const FREE: Duration = Duration::from_millis(60);
 /// See [`FREE`].
 const FREE_TIMES: usize = 8;
 /// The quota of a period, both in µs.
-const QUOTA: u32 = 50_000;
+const QUOTA: u32 = 25_000;
 /// See [`QUOTA`].
 const PERIOD: u32 = 100_000;
 
@@ -34,7 +34,7 @@ pub const PROGRAMS: &[Program] = &[Program::known(
     "quota",
     "scheduling",
     &["oversubscribed", "throttled"],
-    "a control group gives half a CPU to a thread that computes",
+    "a control group gives a quarter of a CPU to a thread that computes",
     run,
 )];
 

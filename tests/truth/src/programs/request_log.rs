@@ -16,7 +16,7 @@ use crate::table::Program;
 use crate::trial::{Denied, Trial};
 
 /// What a token takes.
-const TOKEN: Duration = Duration::from_micros(200);
+const TOKEN: Duration = Duration::from_micros(50);
 /// Tokens of a pass.
 const TOKENS: u32 = 64;
 /// After: so many tokens are made safe at once.
