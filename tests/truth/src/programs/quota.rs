@@ -1,4 +1,4 @@
-//! Program 29: a control group may use half a CPU, and the program computes with all of them.
+//! Program 29: a control group may use a quarter of a CPU, and the program computes with all of them.
 //!
 //! Truth: scheduling. The program could run, and the kernel does not let it. Only the administrator can make such a group;
 //! elsewhere the label is denied. The group is removed at the end.
