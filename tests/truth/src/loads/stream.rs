@@ -20,6 +20,7 @@ pub(crate) struct Stream {
     weights: Arc<Vec<f32>>,
     x: Vec<f32>,
     y: Vec<f32>,
+    rows: usize,
     next: usize,
     portion: usize,
 }
@@ -34,6 +35,7 @@ impl Stream {
             weights: Arc::new(weights),
             x: vec![1.0; COLS],
             y: vec![0.0; rows],
+            rows,
             next: 0,
             portion: rows,
         };
@@ -50,20 +52,14 @@ impl Stream {
 
     /// The same weights for another thread, which starts at another place.
     pub(crate) fn beside(&self, number: usize, of: usize) -> Self {
-        let next = self.rows() / of.max(1) * number % self.rows();
+        let next = self.rows / of.max(1) * number % self.rows;
         Self { next, ..self.clone() }
     }
 
-    /// As many rows for each portion, but the same few again and again: a near cache holds them.
+    /// As many rows for each portion, but the same few again and again: a near cache holds them. They stay where they are,
+    /// because the kernel fetches ahead of its row: behind a copy there might be no memory, and that is slow to find out.
     pub(crate) fn small(&self) -> Self {
-        const ROWS: usize = 16;
-        let weights = Arc::new(self.weights[..ROWS * COLS].to_vec());
-        Self { weights, next: 0, ..self.clone() }
-    }
-
-    /// Rows of the whole matrix.
-    fn rows(&self) -> usize {
-        self.weights.len() / COLS
+        Self { rows: 16, next: 0, ..self.clone() }
     }
 
     /// Streams so many times as much from now on.
@@ -74,12 +70,12 @@ impl Stream {
     /// Streams one portion.
     #[inline(never)]
     pub(crate) fn run(&mut self) {
-        let rows = self.rows();
+        let (all, rows) = (self.weights.len() / COLS, self.rows);
         let mut left = self.portion;
         while 0 < left {
             let count = left.min(rows - self.next);
             let part =
-                Matrix::new(&self.weights, rows, COLS).row_range(self.next, self.next + count);
+                Matrix::new(&self.weights, all, COLS).row_range(self.next, self.next + count);
             gemv(Isa::detected(), part, &self.x, &mut self.y[..count]);
             self.next = (self.next + count) % rows;
             left -= count;

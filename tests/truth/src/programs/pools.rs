@@ -57,7 +57,7 @@ fn memory(trial: &Trial) -> Result<(), Denied> {
     let mut loads: Vec<Stream> = (0..cpus()).map(|number| stream.beside(number, cpus())).collect();
     trial.check(|| {
         let near = |_| work(&pool, &mut near, Stream::run);
-        Oracle::memory(Stall::fastest(15, near, |_| work(&pool, &mut loads, Stream::run)))
+        Oracle::memory(Stall::beside_others(15, near, |_| work(&pool, &mut loads, Stream::run)))
     })?;
     trial.record(|_| {
         forward(&pool, &mut loads, Stream::run);

@@ -1,6 +1,6 @@
 //! Two threads that never wait for each other, but write into one cache line.
 
-use std::sync::Barrier;
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bottleneck_runtime::bottleneck;
@@ -41,7 +41,7 @@ fn sharing(trial: &Trial) -> Result<(), Denied> {
         let (together, apart) = (Together::default(), [Apart::default(), Apart::default()]);
         let near = |_| both(|thread| count(&apart[thread].count));
         let far = |_| both(|thread| count(&together.counts[thread]));
-        let stall = Stall::measure(15, near, far);
+        let stall = Stall::beside_others(15, near, far);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Oracle::memory(stall)
             .and(2 <= cpus && MEMORY_FROM <= stall.share(), || "there is one CPU only".to_owned())
@@ -55,11 +55,14 @@ fn sharing(trial: &Trial) -> Result<(), Denied> {
     Ok(())
 }
 
-/// On two threads, which begin together.
+/// On two threads, which begin together. They spin for that: one that is woken would begin on the CPU of the other.
 fn both(work: impl Fn(usize) + Sync) {
-    let start = Barrier::new(2);
+    let missing = AtomicU64::new(2);
     let from_start = |thread| {
-        start.wait();
+        missing.fetch_sub(1, Ordering::Relaxed);
+        while missing.load(Ordering::Relaxed) != 0 {
+            spin_loop();
+        }
         work(thread);
     };
     std::thread::scope(|scope| {
