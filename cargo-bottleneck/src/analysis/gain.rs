@@ -51,7 +51,7 @@ impl Gain {
         let gain = left.map(|left| two_digits(1.0 / (1.0 - share + share * left.clamp(0.0, 1.0))));
         let bound = (share < ALL).then(|| two_digits(1.0 / (1.0 - share)));
         // Of everything nothing is left to take the time of: such a number would be noise.
-        let is_number = |&gain: &f64| gain >= LEAST && gain <= MOST;
+        let is_number = |&gain: &f64| (LEAST..=MOST).contains(&gain);
         Self { gain: gain.filter(is_number), bound }
     }
 }

@@ -183,7 +183,8 @@ fn on_cpu_source(profile: &Profile) -> &'static str {
     }
 }
 
-/// Calls times the cost of one, and the recorder's own CPU time, as a part of the CPU time that the threads with spans had.
+/// Calls times the cost of one, the time inside the handler of samples, and the recorder's own CPU time, as a part of the
+/// CPU time that the threads with spans had.
 fn overhead(profile: &Profile, analysis: &Analysis) -> Overhead {
     let in_spans: u64 = profile
         .program_threads()
@@ -200,10 +201,16 @@ fn overhead(profile: &Profile, analysis: &Analysis) -> Overhead {
     };
     let calls =
         profile.program_threads().map(|(_, thread)| calls(thread)).fold(0, u64::saturating_add);
+    let sampling_ns = profile.sampling.as_ref().map_or(0, |it| it.probing.handler_ns);
     let cpu_ns = in_spans.max(known).saturating_add(profile.recorder_cpu_ns);
     let share = profile.span_cost_ns.filter(|_| cpu_ns > 0).map(|cost| {
         let spans = cost * calls as f64 / cpu_ns as f64;
-        (spans + ratio(profile.recorder_cpu_ns, cpu_ns)).min(1.0)
+        (spans + ratio(profile.recorder_cpu_ns.saturating_add(sampling_ns), cpu_ns)).min(1.0)
     });
-    Overhead { share, span_ns: profile.span_cost_ns, recorder_ns: profile.recorder_cpu_ns }
+    Overhead {
+        share,
+        span_ns: profile.span_cost_ns,
+        recorder_ns: profile.recorder_cpu_ns,
+        sampling_ns,
+    }
 }

@@ -137,8 +137,7 @@ impl<'a> Around<'a> {
     /// What ran before is not right before the sample, so a branch led here. From a comparison with memory that is one operation
     /// with its branch, it is that which was waited for: `cmp rdx, [rbp - 16]; je found`.
     fn branch_from_before(&self) -> Blamed {
-        let fused = |branch: Instruction| self.fused_with(&branch);
-        match self.branches_before().filter_map(fused).next() {
+        match self.branches_before().find_map(|branch| self.fused_with(&branch)) {
             Some(instruction) => Blamed::One { instruction, is_ambiguous: true },
             None => Blamed::Elsewhere,
         }
@@ -148,10 +147,7 @@ impl<'a> Around<'a> {
     /// instructions begin is not known there, but bytes that look like a branch to this very address are seldom anything else.
     fn branches_before(&self) -> impl Iterator<Item = Instruction> {
         (self.start()..self.sampled).rev().filter_map(|at| {
-            let may_be_one = match *self.bytes(at) {
-                [0x70..=0x7F, ..] | [0x0F, 0x80..=0x8F, ..] => true,
-                _ => false,
-            };
+            let may_be_one = matches!(*self.bytes(at), [0x70..=0x7F, ..] | [0x0F, 0x80..=0x8F, ..]);
             let branch = may_be_one.then(|| self.at(at))??;
             (is_branch(&branch) && branch.near_branch_target() == self.sampled).then_some(branch)
         })

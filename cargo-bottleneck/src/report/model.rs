@@ -364,6 +364,8 @@ pub struct Overhead {
     pub span_ns: Option<f64>,
     /// CPU time of the recorder's thread, in ns.
     pub recorder_ns: u64,
+    /// Time inside the signal handler of samples, in ns; that of delivering the signals is not in it.
+    pub sampling_ns: u64,
 }
 
 /// One box of the flame graph. `self_ns` is `total_ns` minus the totals of `children` and has exactly one kind: what of a
