@@ -18,6 +18,8 @@ struct Drawn {
     /// Width that is painted in the color of a kind, by that kind.
     own: BTreeMap<&'static str, f64>,
     rectangles: usize,
+    /// A function inside of a box: it shows again what the box below it shows.
+    is_leaf: bool,
 }
 
 /// Checks that the area of the picture is divided as the summary says.
@@ -64,7 +66,10 @@ fn boxes(svg: &str) -> Vec<Drawn> {
     let (mut boxes, mut is_graph) = (Vec::<Drawn>::new(), false);
     loop {
         match reader.read_event().expect("the picture is well-formed") {
-            Event::Eof => break boxes,
+            Event::Eof => {
+                boxes.retain(|drawn| !drawn.is_leaf);
+                break boxes;
+            }
             Event::End(end) => is_graph &= end.name().as_ref() != b"svg",
             Event::Start(start) | Event::Empty(start) => {
                 let attributes = attributes(&start);
@@ -92,6 +97,7 @@ impl Drawn {
         self.rectangles += 1;
         let classes: Vec<&str> =
             attributes.get("class").map(|it| it.split(' ').collect()).unwrap_or_default();
+        self.is_leaf |= classes.contains(&"leaf");
         if classes.contains(&"own") {
             let of_class = |kind: &&str| classes.contains(&format!("k-{kind}").as_str());
             let kind = KINDS.into_iter().find(of_class).expect("own time has a kind");

@@ -5,7 +5,7 @@ const BUDGET: f64 = 0.004;
 /// The part of it that snapshots may take at most.
 const MOST_SHARE: f64 = 0.0035;
 /// What is left to them however much the rest takes.
-const LEAST_SHARE: f64 = 0.001;
+const LEAST_SHARE: f64 = 0.002;
 /// However dear they are, they come at least so often.
 const MOST_NS: u64 = 2_000_000_000;
 /// The rest is averaged over about so long.

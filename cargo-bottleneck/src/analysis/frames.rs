@@ -8,6 +8,7 @@ use crate::profile::{Profile, RowIdx, SpanIdx, ThreadIdx};
 use crate::report::model::{Evidence, Frame, FrameLeaf};
 
 use super::blame::{Blamed, Part};
+use super::classify::Classification;
 use super::finding::Facts;
 use super::leaves::Leaf;
 use super::ledger::Ledger;
@@ -21,7 +22,7 @@ pub(super) fn frames(
     context: &Context,
     facts: &Facts<'_>,
 ) -> Frame {
-    let parts = Parts::of(profile, &analysis.ledger);
+    let parts = Parts::of(profile, &analysis.ledger, &analysis.classes);
     let several = identity::has_several_threads(profile, analysis);
     let mut top = container(context.program.clone());
     for (index, thread) in profile.program_threads() {
@@ -97,11 +98,12 @@ struct Own {
 struct Parts(Column<SpanIdx, Own>);
 
 impl Parts {
-    fn of(profile: &Profile, ledger: &Ledger) -> Self {
+    fn of(profile: &Profile, ledger: &Ledger, classes: &Classification) -> Self {
         let mut res = Column::filled(profile.spans.len(), Own::default());
         for row in &ledger.rows {
             let own = &mut res[row.blamed.span];
-            match label(profile, &row.blamed) {
+            let main = classes.spans[row.blamed.span].on_cpu;
+            match label(profile, main, &row.blamed) {
                 None => own.on_cpu_ns += row.ns,
                 Some((label, is_wait)) => {
                     *own.others.entry((label, row.blamed.kind, is_wait)).or_default() += row.ns;
@@ -115,10 +117,14 @@ impl Parts {
 /// How the label of a box of threads without spans begins.
 const HELPERS: &str = "[threads without spans: ";
 
-/// The label of a box for what is not the path's own time on the CPU, and whether nothing runs there.
-fn label(profile: &Profile, blamed: &Blamed) -> Option<(String, bool)> {
+/// The label of a box for what is not the path's own time on the CPU, or not of its `main` kind, and whether nothing runs
+/// there.
+fn label(profile: &Profile, main: Kind, blamed: &Blamed) -> Option<(String, bool)> {
     Some(match (blamed.part, blamed.subkind, blamed.cause) {
-        (Part::OnCpu, ..) => return None,
+        (Part::OnCpu, ..) if blamed.kind == main => return None,
+        (Part::OnCpu, subkind, _) => {
+            (format!("[{} part]", blamed.kind.word()), subkind == Some(Subkind::Spin))
+        }
         (Part::Helpers, ..) => {
             let name = blamed.helper.map_or_else(String::new, |it| wording::pool_name(profile, it));
             (format!("{HELPERS}{name}]"), false)
@@ -139,6 +145,9 @@ fn note(label: &str, kind: Kind) -> &'static str {
         Some("throttled") => "could run, but the control group had used up its CPU time",
         Some("threads") => "ran while this span waited for them",
         Some("others") => "the others of its region are done and wait for it",
+        Some("memory" | "compute" | "I/O" | "scheduling" | "other") => {
+            "time on the CPU that is of another kind than the rest"
+        }
         Some("starves") => "another thread waits for what this one makes",
         _ if kind == Kind::Other => "waits in this span; what for is not known",
         _ => "waits in this span",

@@ -19,7 +19,7 @@ const SHARE_OF_CODE: u64 = 1000;
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
 const FIRST_LISTS: u32 = 4;
-const SHARE_OF_LISTS: u64 = 1000;
+const SHARE_OF_LISTS: u64 = 2000;
 /// How often it is looked for descriptors that serve page faults by another program.
 const SERVED_NS: u64 = FIRST_LIST_NS;
 const SHARE_OF_SERVED: u64 = 4000;

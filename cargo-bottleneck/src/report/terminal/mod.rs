@@ -349,11 +349,8 @@ impl Page {
             self.paragraph(2, Style::new().bold(), "Lost: ", &lost);
         }
         if let Some(share) = summary.overhead.share {
-            let span = summary
-                .overhead
-                .span_ns
-                .map(|ns| format!(" ({} ns a span)", digits(ns)))
-                .unwrap_or_default();
+            let per_span = |ns| format!(" ({} ns a span)", digits(ns));
+            let span = summary.overhead.span_ns.map(per_span).unwrap_or_default();
             let cost = format!("{} of the program's CPU time, estimated{span}", percent(share));
             self.paragraph(2, Style::new(), "Recording cost: ", &cost);
         }
