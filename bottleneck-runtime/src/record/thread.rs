@@ -81,11 +81,16 @@ pub(super) fn undisturbed<R>(inside: impl FnOnce() -> R) -> Option<R> {
 #[cold]
 #[inline(never)]
 pub(crate) fn attach() -> Option<&'static Recorder> {
+    attach_as(0)
+}
+
+/// The same; `whose` is what the tree's flags say from the first moment that a reader may see it.
+fn attach_as(whose: u32) -> Option<&'static Recorder> {
     let session = undisturbed(process::session)??;
     let recorder = undisturbed(|| {
         // Registers the destructor; refused in the last moments of a thread, whose spans then are lost.
         AT_END.try_with(|_| ()).ok()?;
-        recorder_for(session)
+        recorder_for(session, whose)
     });
     let Some(Some(recorder)) = recorder else {
         session.arena.header().lost.fetch_add(1, Relaxed);
@@ -97,13 +102,12 @@ pub(crate) fn attach() -> Option<&'static Recorder> {
 
 /// The recorder of a thread of the recorder itself, whose tree is not a part of the program.
 pub(super) fn attach_own() -> Option<&'static Recorder> {
-    let recorder = attach()?;
-    recorder.tree.flags.store(tree::FLAG_IN_USE | tree::FLAG_RECORDER, Relaxed);
+    let recorder = attach_as(tree::FLAG_RECORDER)?;
     recorder.session.arena.header().threads.fetch_sub(1, Relaxed);
     Some(recorder)
 }
 
-fn recorder_for(session: &'static Session) -> Option<&'static Recorder> {
+fn recorder_for(session: &'static Session, whose: u32) -> Option<&'static Recorder> {
     let name = os::thread::name();
     let class = NameClass::here();
     let left_behind = {
@@ -113,13 +117,13 @@ fn recorder_for(session: &'static Session) -> Option<&'static Recorder> {
     };
     let recorder = match left_behind {
         Some(recorder) => recorder,
-        None => new_recorder(session)?,
+        None => new_recorder(session, whose)?,
     };
-    begin(recorder, name);
+    begin(recorder, name, whose);
     Some(recorder)
 }
 
-fn new_recorder(session: &'static Session) -> Option<&'static Recorder> {
+fn new_recorder(session: &'static Session, whose: u32) -> Option<&'static Recorder> {
     let tree_chunk = session.arena.chunk(256)?;
     let root_chunk = session.arena.chunk(NODE_BYTES)?;
     // SAFETY: the payload has 256 bytes of zeros, 64-aligned, which are a valid `Tree`; the mapping stays for good.
@@ -130,6 +134,7 @@ fn new_recorder(session: &'static Session) -> Option<&'static Recorder> {
     root.own_parent.store(ptr::from_ref(root) as u64, Relaxed);
     root.own_recent_child.store(no_node(), Relaxed);
     tree.root.store(root_chunk.reference, Relaxed);
+    tree.flags.store(whose, Relaxed);
     root_chunk.publish(ChunkKind::Nodes, 0);
     tree_chunk.publish(ChunkKind::Tree, 0);
     let recorder: &'static Recorder = Box::leak(Box::new(Recorder::new(session, tree, root)));
@@ -140,7 +145,7 @@ fn new_recorder(session: &'static Session) -> Option<&'static Recorder> {
 const _: () = assert!(align_of::<Node>() <= GRANULE && CHUNK_HEAD_BYTES.is_multiple_of(GRANULE));
 
 /// The calling thread takes the recorder over.
-fn begin(recorder: &'static Recorder, name: [u8; 16]) {
+fn begin(recorder: &'static Recorder, name: [u8; 16], whose: u32) {
     let (session, tree) = (recorder.session, recorder.tree);
     let tid = os::thread::tid();
     let is_main = os::thread::is_main();
@@ -164,7 +169,8 @@ fn begin(recorder: &'static Recorder, name: [u8; 16]) {
     tree.attached_cpu_ns.store(os::time::thread_cpu_ns(), Relaxed);
     tree.detached_ns.store(0, Relaxed);
     tree.off_since_ns.store(0, Relaxed);
-    tree.flags.store(tree::FLAG_IN_USE | if is_main { tree::FLAG_MAIN } else { 0 }, Relaxed);
+    let main = if is_main { tree::FLAG_MAIN } else { 0 };
+    tree.flags.store(tree::FLAG_IN_USE | main | whose, Relaxed);
     session.threads.join(tid, recorder);
     if session.threads.problem().is_none() {
         session.note_samples(true);
