@@ -99,7 +99,8 @@ pub fn churn(arena: &Arena, random: &mut u64) {
     let moved = (half + below(random, half - pages)) * PAGE;
     // SAFETY: both places are parts of the arena that nobody uses.
     let now = unsafe {
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // Nothing may be missing meanwhile: the kernel would put memory of other threads there, which is then replaced below.
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
         libc::mremap(first.cast(), bytes, bytes, flags, (arena.start + moved) as *mut libc::c_void)
     };
     assert_ne!(now, libc::MAP_FAILED);
