@@ -15,11 +15,14 @@ use crate::record::session::Session;
 const CODE_NS: u64 = 20_000_000;
 const AT_ONCE: usize = 32;
 const SHARE_OF_CODE: u64 = 1000;
+/// After so many copies most code that matters is known; what is new then may wait.
+const FIRST_COPIES: u32 = 10;
+const SHARE_OF_LATER_CODE: u64 = 8000;
 /// How often memory is listed, and the share of CPU time that lists may need.
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
 const FIRST_LISTS: u32 = 4;
-const SHARE_OF_LISTS: u64 = 2000;
+const SHARE_OF_LISTS: u64 = 4000;
 /// How often it is looked for descriptors that serve page faults by another program.
 const SERVED_NS: u64 = FIRST_LIST_NS;
 const SHARE_OF_SERVED: u64 = 4000;
@@ -39,6 +42,8 @@ pub(in crate::record) struct Keeper {
     code_due_ns: u64,
     list_due_ns: u64,
     lists: u32,
+    /// Copies of code that were made.
+    copies: u32,
     served_due_ns: u64,
 }
 
@@ -70,6 +75,7 @@ impl Keeper {
             code_due_ns: 0,
             list_due_ns: 0,
             lists: 0,
+            copies: 0,
             served_due_ns: 0,
         };
         keeper.list_code();
@@ -113,7 +119,9 @@ impl Keeper {
             self.list_code();
         }
         let cost_ns = os::time::thread_cpu_ns().saturating_sub(began_ns);
-        self.code_due_ns = now_ns + CODE_NS.max(cost_ns * SHARE_OF_CODE);
+        self.copies += 1;
+        let share = if self.copies < FIRST_COPIES { SHARE_OF_CODE } else { SHARE_OF_LATER_CODE };
+        self.code_due_ns = now_ns + CODE_NS.max(cost_ns * share);
         true
     }
 
