@@ -22,6 +22,8 @@ const SHARE_OF_LATER_CODE: u64 = 8000;
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
 const FIRST_LISTS: u32 = 4;
+/// What the first lists may need: nothing is probed before there were some, and short programs end soon.
+const SHARE_OF_FIRST_LISTS: u64 = 200;
 const SHARE_OF_LISTS: u64 = 4000;
 /// How often it is looked for descriptors that serve page faults by another program.
 const SERVED_NS: u64 = FIRST_LIST_NS;
@@ -84,10 +86,10 @@ impl Keeper {
 
     /// Does what is due. Returns whether there was anything.
     pub(in crate::record) fn tend(&mut self, now_ns: u64) -> bool {
-        if self.is_over || now_ns < self.code_due_ns {
+        if self.is_over {
             return false;
         }
-        let has_code = self.copy_code(now_ns);
+        let has_code = self.code_due_ns <= now_ns && self.copy_code(now_ns);
         let has_partner = self.tables.accesses.head.partner.load(Relaxed) == 1;
         if has_partner && !self.is_probing_over && self.list_due_ns <= now_ns {
             self.look_at_memory(now_ns);
@@ -194,7 +196,11 @@ impl Keeper {
         }
         self.lists += 1;
         let cost_ns = os::time::thread_cpu_ns().saturating_sub(began_ns);
-        let period_ns = if self.lists < FIRST_LISTS { FIRST_LIST_NS } else { LIST_NS };
-        self.list_due_ns = now_ns + period_ns.max(cost_ns * SHARE_OF_LISTS);
+        let (period_ns, share) = if self.lists < FIRST_LISTS {
+            (FIRST_LIST_NS, SHARE_OF_FIRST_LISTS)
+        } else {
+            (LIST_NS, SHARE_OF_LISTS)
+        };
+        self.list_due_ns = now_ns + period_ns.max(cost_ns * share);
     }
 }
