@@ -26,6 +26,8 @@ impl SiteOptions {
     /// An ordinary function without assertion; operations in `f32`.
     pub const DEFAULT: Self =
         Self { request: false, asserted: Asserted::None, dtype: Dtype::F32, asynchronous: false };
+    /// What a user waits for.
+    pub const REQUEST: Self = Self { request: true, ..Self::DEFAULT };
 }
 
 /// The author's own word on what a function waits for; shown as asserted.

@@ -181,10 +181,16 @@ pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u32>) {
 }
 
 /// Opens a span for the rest of the block: `let _span = span!("layer");`, with a class of call
-/// `span!("forward", key = phase)`.
+/// `span!("forward", key = phase)`, and, where a user waits for it, `span!("answer", request)`.
 #[macro_export]
 macro_rules! span {
-    ($name:expr $(, key = $key:expr)? $(,)?) => {{
+    ($name:expr, request $(, key = $key:expr)? $(,)?) => {
+        $crate::span!(@site $name, $crate::__private::SiteOptions::REQUEST $(, $key)?)
+    };
+    ($name:expr $(, key = $key:expr)? $(,)?) => {
+        $crate::span!(@site $name, $crate::__private::SiteOptions::DEFAULT $(, $key)?)
+    };
+    (@site $name:expr, $options:expr $(, $key:expr)?) => {{
         static SITE: $crate::__private::Site = $crate::__private::Site::new(
             $name,
             ::core::module_path!(),
@@ -192,7 +198,7 @@ macro_rules! span {
             ::core::file!(),
             ::core::line!(),
             ::core::column!(),
-            $crate::__private::SiteOptions::DEFAULT,
+            $options,
         );
         $crate::span!(@enter SITE $(, $key)?)
     }};

@@ -86,8 +86,10 @@ pub mod access {
             faults: u32 @ 64,
             /// `FLAG_*`.
             flags: u32 @ 68,
-            /// CPU time of the thread inside the kernel since its entry before, in ns; by the kernel's ticks.
-            kernel_ns: u64 @ 72,
+            /// CPU time of the thread inside the kernel since its entry before, in µs; by the kernel's ticks. Saturating.
+            kernel_us: u32 @ 72,
+            /// All of its CPU time since then, in µs. Saturating.
+            cpu_us: u32 @ 76,
         }
     }
 }

@@ -48,13 +48,16 @@ pub(crate) fn is_resident(page: u64) -> bool {
 pub(crate) struct Usage {
     /// Page faults of both sorts.
     pub(crate) faults: u64,
-    /// CPU time inside the kernel, in ns.
-    pub(crate) kernel_ns: u64,
+    /// CPU time inside the kernel, in µs.
+    pub(crate) kernel_us: u64,
+    /// All CPU time, in µs.
+    pub(crate) cpu_us: u64,
 }
 
 /// What the kernel has done for the calling thread; zeros if it does not tell.
 pub(crate) fn thread_usage() -> Usage {
-    /// Places of `ru_stime` (seconds, microseconds), `ru_minflt` and `ru_majflt` in `struct rusage`, in words.
+    /// Places of `ru_utime` and `ru_stime` (seconds, microseconds), `ru_minflt` and `ru_majflt` in `struct rusage`, in words.
+    const OWN_AT: [usize; 2] = [0, 1];
     const KERNEL_AT: [usize; 2] = [2, 3];
     const FAULTS_AT: [usize; 2] = [8, 9];
     let mut usage = [0_u64; 18];
@@ -66,12 +69,13 @@ pub(crate) fn thread_usage() -> Usage {
     if result != 0 {
         return Usage::default();
     }
-    let [seconds, micros] = KERNEL_AT.map(|at| usage[at]);
+    let micros = |at: [usize; 2]| {
+        let [seconds, micros] = at.map(|at| usage[at]);
+        seconds.wrapping_mul(1_000_000).wrapping_add(micros)
+    };
+    let (own_us, kernel_us) = (micros(OWN_AT), micros(KERNEL_AT));
     let [minor, major] = FAULTS_AT.map(|at| usage[at]);
-    Usage {
-        faults: minor.wrapping_add(major),
-        kernel_ns: seconds.wrapping_mul(1_000_000_000).wrapping_add(micros.wrapping_mul(1_000)),
-    }
+    Usage { faults: minor.wrapping_add(major), kernel_us, cpu_us: own_us.wrapping_add(kernel_us) }
 }
 
 /// The address of the function that handles a signal; `None` if the kernel does not tell. What has no function has 0 or 1.

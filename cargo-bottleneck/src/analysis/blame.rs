@@ -6,10 +6,11 @@
 //! is lost. If nobody can run, it is the wait that ends by itself.
 
 use crate::kind::Kind;
-use crate::profile::{Profile, SpanIdx, TaskIdx};
+use crate::profile::{Profile, SpanIdx, TaskIdx, ThreadIdx};
 
 use super::cause::Cause;
 use super::classify::Classification;
+use super::mixture::Ingredient;
 use super::roles::Roles;
 use super::scene::{Actor, Scene, Waiter};
 use super::subkind::Subkind;
@@ -76,6 +77,8 @@ pub(super) struct Rule {
 
 /// Half a CPU: less is chance.
 const HALF: f64 = 0.5;
+/// Where threads spin for each other one works; that samples of all their moments say a little more is chance.
+const ABOUT_ONE: f64 = 1.35;
 
 /// The rules, from the first to try to the last; the last always holds.
 pub(super) static RULES: &[Rule] = &[
@@ -127,6 +130,20 @@ pub(super) static RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "finished with its part beside an idle CPU",
+        when: |s, at| s.idle_cpus >= HALF && finished(s, at) > 0,
+        blame: |s, at, out| {
+            let lost = (finished(s, at) as f64).min(s.idle_cpus);
+            lose(s, at, out, lost, |out, part, lost| {
+                let held_up = s.actors.iter().filter(|actor| has_finished_mates(s, at, actor));
+                let held_up = held_up.map(|actor| {
+                    blamed(actor.span, Part::HeldUp, Kind::Scheduling, Some(Subkind::Imbalance))
+                });
+                spread(out, held_up.collect(), part, lost);
+            });
+        },
+    },
+    Rule {
         name: "starving for input beside an idle CPU",
         when: |s, at| s.idle_cpus >= HALF && producers(s, at).next().is_some(),
         blame: |s, at, out| {
@@ -165,7 +182,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "working",
         when: |s, _| s.working() > 0.0,
-        blame: |s, at, out| work(s, at, out, 1.0),
+        blame: |s, at, out| work_and_spin(s, at, out),
     },
     Rule {
         name: "threads without spans work for those that wait",
@@ -249,24 +266,45 @@ fn work(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>, part: f64) {
     if working <= 0.0 || part <= 0.0 {
         return;
     }
-    for actor in scene.actors.iter().filter(|it| !it.spins && it.on_cpu > 0.0) {
-        let own = part * actor.on_cpu / working;
-        out.extend(at.classes.spans[actor.span].mixture.ingredients().iter().map(|it| Share {
+    for actor in scene.actors.iter().filter(|it| it.working() > 0.0) {
+        let own = part * actor.working() / working;
+        let works = |it: &&Ingredient| it.subkind != Some(Subkind::Spin);
+        let ingredients = || at.classes.spans[actor.span].mixture.ingredients().iter();
+        let whole: f64 = ingredients().filter(works).map(|it| it.part).sum();
+        out.extend(ingredients().filter(works).map(|it| Share {
             blamed: blamed(actor.span, Part::OnCpu, it.kind, it.subkind),
-            part: own * it.part,
+            part: own * it.part / whole,
             lost: 0.0,
         }));
     }
 }
 
+/// What limits the threads that work, and the part of their time in which they only wait.
+fn work_and_spin(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>) {
+    let part = scene.spinning() / (scene.working() + scene.spinning());
+    spin(scene, out, part, part);
+    work(scene, at, out, 1.0 - part);
+}
+
+/// As [`lose`], but that one thread alone does not spin beside work.
 fn spinning(scene: &Scene, at: &Setting<'_>, out: &mut Vec<Share>) {
-    lose(scene, at, out, scene.spinning(), |out, part, lost| {
-        let spinning =
-            scene.actors.iter().filter(|it| it.spins && it.on_cpu > 0.0).map(|actor| {
-                blamed(actor.span, Part::OnCpu, Kind::Scheduling, Some(Subkind::Spin))
-            });
-        spread(out, spinning.collect(), part, lost);
-    });
+    let (working, spinning) = (scene.working(), scene.spinning());
+    let are_several = working + spinning >= 1.0 + HALF;
+    if are_several && working < ABOUT_ONE {
+        spin(scene, out, 1.0, spinning / (working + spinning));
+    } else {
+        work_and_spin(scene, at, out);
+    }
+}
+
+/// In proportion to the CPUs that are kept busy with waiting.
+fn spin(scene: &Scene, out: &mut Vec<Share>, part: f64, lost: f64) {
+    let whole = scene.spinning();
+    for actor in scene.actors.iter().filter(|it| it.spinning() > 0.0) {
+        let own = actor.spinning() / whole;
+        let blamed = blamed(actor.span, Part::OnCpu, Kind::Scheduling, Some(Subkind::Spin));
+        out.push(Share { blamed, part: part * own, lost: lost * own });
+    }
 }
 
 fn kept_from_running(scene: &Scene, by: Subkind, out: &mut Vec<Share>, part: f64, lost: f64) {
@@ -306,7 +344,7 @@ fn is_straggler(at: &Setting<'_>, actor: &Actor, waiter: &Waiter) -> bool {
     waiter.cause == Cause::Thread
         && waiter.in_call
         && actor.on_cpu > 0.0
-        && !actor.spins
+        && actor.spins < HALF
         && !(waiter.in_request && at.roles.is_in_request(actor.span))
         && at.roles.are_peers(actor.span, waiter.span)
         && (waiter.at_shared
@@ -322,6 +360,34 @@ fn stragglers<'s>(scene: &'s Scene, at: &'s Setting<'_>) -> impl Iterator<Item =
         .actors
         .iter()
         .filter(move |actor| scene.waiters.iter().any(|waiter| is_straggler(at, actor, waiter)))
+}
+
+/// Threads of a crew that wait outside of spans, while others of it work for a call that waits.
+fn finished(scene: &Scene, at: &Setting<'_>) -> usize {
+    let is_awaited = scene.waiters.iter().any(|it| it.in_call && it.cause.is_for_a_thread());
+    if !is_awaited {
+        return 0;
+    }
+    let works = |thread| scene.actors.iter().any(|actor| is_mate(at, actor, thread));
+    waiting_outside(scene, at).filter(|&thread| works(thread)).count()
+}
+
+fn has_finished_mates(scene: &Scene, at: &Setting<'_>, actor: &Actor) -> bool {
+    waiting_outside(scene, at).any(|thread| is_mate(at, actor, thread))
+}
+
+/// Threads that wait for others outside of any span.
+fn waiting_outside<'s>(
+    scene: &'s Scene,
+    at: &'s Setting<'_>,
+) -> impl Iterator<Item = ThreadIdx> + 's {
+    let waiting = scene.bystanders.iter().filter(|(_, cause)| cause.is_for_a_thread());
+    waiting.filter_map(|&(task, _)| at.roles.thread_of(task))
+}
+
+fn is_mate(at: &Setting<'_>, actor: &Actor, thread: ThreadIdx) -> bool {
+    let own = at.profile.spans[actor.span].thread;
+    actor.working() > 0.0 && at.roles.are_a_crew(own, thread)
 }
 
 /// Threads that work at the input for which another one starves.

@@ -210,6 +210,40 @@ fn who_still_works_when_its_region_ends_for_others_is_an_imbalance() {
     verdict(&analysis, VerdictKind::Scheduling, "imbalance", "computes");
 }
 
+/// A pool of two, whose threads have spans only while they compute a part of the layer that `main` waits for.
+fn pool(first: &str, second: &str, waiter: &str) -> ProfileBuilder {
+    let computes = |name: &'static str, address, timeline: &str| {
+        Lane::new(
+            name,
+            &timeline.repeat(3),
+            &[('p', runs(&["computes"])), ('w', waits(&[], futex(address)))],
+        )
+    };
+    draw(vec![
+        Lane::new("main", &waiter.repeat(3), &[('M', waits(&["layer"], futex(0x50)))]),
+        computes("pool-1", 0x51, first),
+        computes("pool-2", 0x52, second),
+    ])
+}
+
+#[test]
+fn a_thread_of_a_pool_that_has_finished_its_part_is_an_imbalance() {
+    // The second one waits outside of spans, for the next layer.
+    let builder = pool("pppppppppp.", "ppwwwwwwww.", "MMMMMMMMMM.");
+    let (_, analysis) = check(&builder, &["SCH imbalance computes 80%", "CMP vector computes 20%"]);
+    decided(&analysis, "finished with its part beside an idle CPU", 24);
+    verdict(&analysis, VerdictKind::Scheduling, "imbalance", "computes");
+    // One of two CPUs idles in four fifths of the time.
+    assert_eq!(analysis.verdict.bound, Some(1.66));
+}
+
+#[test]
+fn a_pool_that_takes_whole_jobs_in_turn_is_not_out_of_balance() {
+    // Each layer is one job, and each thread has every other one.
+    let builder = pool("pppppwwwww", "wwwwwppppp", "MMMM.MMMM.");
+    check(&builder, &["CMP vector computes 100%"]);
+}
+
 #[test]
 fn a_consumer_that_starves_for_input_blames_the_producer() {
     // infer 1, waits 4 for tokenize; a CPU idles meanwhile.

@@ -18,6 +18,7 @@ use super::roles::Roles;
 use super::roofline::{Abstained, Point, Says, judge};
 use super::subkind::Subkind;
 use super::testimony::{Whose, Witness};
+use super::thresholds::{ONLY_SPINS, SPINNING};
 use super::{Column, SelfTime, pool};
 
 /// Why a path's on-CPU time has the kind that it has.
@@ -106,7 +107,7 @@ pub(super) fn classify(
         if let Some(owner) = owners[span] {
             let inside = &mut in_region[owner];
             // Who spins does none of the work.
-            if !roles.spins(span) {
+            if roles.spinning(span) < SPINNING {
                 inside.on_cpu += times[span].on_cpu_ns;
             }
             inside.helped += helped[span].by_helpers_ns;
@@ -124,7 +125,8 @@ pub(super) fn classify(
         if let Some(witness) = witness {
             of_owner.hear(span, witness);
         }
-        if !roles.spins(span) || of_owner.reason == Reason::Asserted {
+        let only_spins = roles.spinning(span) >= ONLY_SPINS;
+        if !only_spins || of_owner.reason == Reason::Asserted {
             return of_owner;
         }
         Classified {
@@ -261,8 +263,13 @@ mod tests {
     #[track_caller]
     fn check(builder: &ProfileBuilder, expected: &[(Kind, Kind, Reason)]) {
         let profile = builder.build();
-        let found =
-            classify(&profile, &attribute(&profile), &Roles::of(&profile), Some(&ceilings()), None);
+        let found = classify(
+            &profile,
+            &attribute(&profile),
+            &Roles::of(&profile, None),
+            Some(&ceilings()),
+            None,
+        );
         let found: Vec<_> =
             found.spans.values().iter().map(|it| (it.on_cpu, it.waits, it.reason)).collect();
         assert_eq!(found, expected);

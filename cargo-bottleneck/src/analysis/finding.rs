@@ -56,7 +56,13 @@ pub(super) struct Finding {
     pub(super) share: f64,
     /// The share that would be saved if nothing idled, where scheduling is to blame.
     pub(super) lost: f64,
+    /// The share of what goes with it elsewhere, itself included.
+    with_likes: f64,
     lead_ns: u64,
+    /// Without what goes with it.
+    own_ns: u64,
+    /// What goes with it at its place: the kernel's work for a wait, and the wake-up after it.
+    beside: Vec<(Part, u64)>,
 }
 
 /// The time of one place.
@@ -82,6 +88,10 @@ pub(super) fn find<'r>(facts: &Facts<'_>, scope: impl Iterator<Item = &'r Row>) 
         // Work is a matter of whoever declares or asserts it, a wait of the path itself.
         let (part, at) = match blamed.part {
             Part::OnCpu | Part::Helpers if blamed.subkind == Some(Subkind::Spin) => {
+                (Part::OnCpu, blamed.span)
+            }
+            // The kernel's work for what a path waits for.
+            Part::OnCpu if blamed.kind == Kind::Io && class.reason == Reason::Sampled => {
                 (Part::OnCpu, blamed.span)
             }
             Part::OnCpu | Part::Helpers => (Part::OnCpu, class.owner),
@@ -114,15 +124,67 @@ pub(super) fn find<'r>(facts: &Facts<'_>, scope: impl Iterator<Item = &'r Row>) 
                 ns,
                 share: ratio(ns, whole),
                 lost: ratio(lost_ns, whole),
+                with_likes: 0.0,
                 lead_ns: sum.ns,
+                own_ns: ns,
+                beside: Vec::new(),
             })
         })
         .collect();
-    res.sort_by_key(|finding| (std::cmp::Reverse(finding.ns), finding.lead, finding.part));
+    let order = |finding: &Finding| (std::cmp::Reverse(finding.ns), finding.lead, finding.part);
+    res.sort_by_key(order);
+    let mut res = put_together(facts, res);
+    let first_touch: f64 =
+        res.iter().filter(|it| it.subkind == Some(Subkind::FirstTouch)).map(|it| it.share).sum();
+    for finding in &mut res {
+        let is_first_touch = finding.subkind == Some(Subkind::FirstTouch);
+        finding.with_likes = if is_first_touch { first_touch } else { finding.share };
+    }
+    res.sort_by_key(order);
+    res
+}
+
+/// Adds to each what goes with it: it goes away together.
+fn put_together(facts: &Facts<'_>, all: Vec<Finding>) -> Vec<Finding> {
+    let site = |finding: &Finding| facts.profile.spans[finding.lead].site;
+    let mut res: Vec<Finding> = Vec::new();
+    let mut wakeups = Vec::new();
+    for finding in all {
+        // The largest is first.
+        let same = |it: &&mut Finding| it.kind == finding.kind && site(it) == site(&finding);
+        match (finding.kind, finding.subkind) {
+            (Kind::Io, subkind) if subkind != Some(Subkind::Asserted) => {
+                let is_one = |it: &&mut Finding| same(it) && it.subkind != Some(Subkind::Asserted);
+                match res.iter_mut().find(is_one) {
+                    Some(largest) => largest.take_in(&finding),
+                    None => res.push(finding),
+                }
+            }
+            (_, Some(Subkind::Wakeup)) => wakeups.push(finding),
+            _ => res.push(finding),
+        }
+    }
+    for wakeup in wakeups {
+        let is_its = |it: &&mut Finding| {
+            let waits = it.part == Part::Waits && it.subkind != Some(Subkind::Asserted);
+            waits && it.kind == Kind::Scheduling && site(it) == site(&wakeup) && it.ns >= wakeup.ns
+        };
+        match res.iter_mut().find(is_its) {
+            Some(wait) => wait.take_in(&wakeup),
+            None => res.push(wakeup),
+        }
+    }
     res
 }
 
 impl Finding {
+    fn take_in(&mut self, other: &Self) {
+        self.ns += other.ns;
+        self.share += other.share;
+        self.lost += other.lost;
+        self.beside.push((other.part, other.ns));
+    }
+
     pub(super) fn confidence(&self, facts: &Facts<'_>) -> Confidence {
         let source = facts.profile.threads[facts.profile.spans[self.lead].thread].source;
         let by_records = source == OffCpuSource::Switches;
@@ -185,7 +247,14 @@ impl Finding {
                     _ => "able to run without a CPU".to_owned(),
                 };
                 let of = Some(seconds(facts.ledger.in_flight_ns));
-                add(what, seconds(self.ns), "s", of, source);
+                add(what, seconds(self.own_ns), "s", of, source);
+                for (part, ns) in self.beside_by_part() {
+                    let what = match part {
+                        Part::OnCpu | Part::Helpers => "on the CPU for it, inside the kernel",
+                        _ => "waiting for its turn afterwards",
+                    };
+                    add(what.to_owned(), seconds(ns), "s", of, Source::Inferred);
+                }
                 if self.part == Part::Waits {
                     let path = &facts.profile.spans[self.lead];
                     if path.waits > 0 {
@@ -201,6 +270,14 @@ impl Finding {
                     add(what, value, "s", of, Source::Inferred);
                 }
             }
+        }
+        res
+    }
+
+    fn beside_by_part(&self) -> BTreeMap<Part, u64> {
+        let mut res = BTreeMap::new();
+        for &(part, ns) in &self.beside {
+            *res.entry(part).or_default() += ns;
         }
         res
     }
@@ -274,7 +351,13 @@ impl Finding {
         let Some(subkind) = self.subkind.filter(|_| is_wall_time) else { return Gain::default() };
         if self.kind == Kind::Scheduling && self.lost > 0.0 {
             // The whole moment is to blame on scheduling, but a part of its CPUs works.
-            return Gain::of(self.lost, subkind, &gain::Basis::default());
+            let path = &facts.profile.spans[self.lead];
+            let waits_per_call = Some(path.waits as f64 / path.calls.max(1) as f64);
+            return Gain::of(
+                self.lost,
+                subkind,
+                &gain::Basis { waits_per_call, ..Default::default() },
+            );
         }
         let region = match self.part {
             Part::OnCpu | Part::Helpers => {
@@ -290,8 +373,9 @@ impl Finding {
             dtype: region.map(|region| region.work.dtype),
             point: region.and_then(|region| region.point.as_ref()),
             stalled: stalled.filter(|_| matches!(self.part, Part::OnCpu | Part::Helpers)),
+            waits_per_call: None,
         };
-        Gain::of(self.share, subkind, &basis)
+        Gain::of(self.with_likes, subkind, &basis)
     }
 
     pub(super) fn to_model(&self, facts: &Facts<'_>) -> model::Finding {

@@ -13,8 +13,12 @@
 //! | halve the bytes, nothing declared (memory, bandwidth) | `1 - m/2` | the part `m` of the time waits for DRAM, for half as long |
 //! | give each thread lines of its own (memory, coherence) | `1 - m` | nothing else writes the lines |
 //! | keep buffers (memory, first-touch) | 0 | no page is handed out anew |
-//! | keep the data in memory (I/O: disk, copy), wait for the event (timer, poll loop) | 0 | the wait does not come back elsewhere |
+//! | keep the data in memory (I/O: disk, copy), wait for the event (timer) | 0 | the wait does not come back elsewhere |
+//! | wait for the event (poll loop) | `1 - 1/2n` | of `n` sleeps the event comes in the middle of the last; a guess if `n < 2` |
 //! | balance, feed, split the lock, do not spin, fewer threads (scheduling) | 0 | CPUs do not idle; the share is what is lost |
+//!
+//! The time of a finding is all that goes with its cause at its place: with a wait the kernel's work for it and the wake-up
+//! after it. Fresh memory is one finding's matter everywhere: what is handed out in one place is given back in another.
 //!
 //! Where scheduling is to blame for moments at which some CPUs work, the share is the part of the CPUs' time that is lost: no more
 //! can be won back.
@@ -29,8 +33,10 @@ use super::subkind::Subkind;
 
 /// Gains below this are not worth a number.
 const LEAST: f64 = 1.03;
-/// Above this a gain is a matter of the last percent of a share.
-const MOST: f64 = 100.0;
+/// Above this a gain is a matter of the last points of a share: no share is known so well.
+const MOST: f64 = 10.0;
+/// A loop that sleeps less often for each event does not tell when that comes.
+const LEAST_NAPS: f64 = 2.0;
 /// A share above this is everything there is.
 const ALL: f64 = 0.999;
 
@@ -65,6 +71,8 @@ pub struct Basis<'a> {
     pub point: Option<&'a Point>,
     /// The part of the finding's time that waits for DRAM, as sampled.
     pub stalled: Option<f64>,
+    /// Waits of a path for each of its calls.
+    pub waits_per_call: Option<f64>,
 }
 
 /// The part of a finding's time that is left after the advice; `None` where it would be a guess.
@@ -78,11 +86,15 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         Subkind::Coherence => Some(1.0 - basis.stalled?),
         Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
+        // What comes within the first sleep may come at any point of it.
+        Subkind::PollLoop => {
+            let naps = basis.waits_per_call.filter(|&naps| naps >= LEAST_NAPS)?;
+            Some(1.0 - 0.5 / naps)
+        }
         Subkind::FirstTouch
         | Subkind::Copy
         | Subkind::Disk
         | Subkind::Timer
-        | Subkind::PollLoop
         | Subkind::Lock
         | Subkind::Imbalance
         | Subkind::StarvedQueue
@@ -125,7 +137,8 @@ mod tests {
     }
 
     fn declared(share: f64, subkind: Subkind, dtype: Dtype, point: &Point) -> Gain {
-        let basis = Basis { dtype: Some(dtype), point: Some(point), stalled: None };
+        let basis =
+            Basis { dtype: Some(dtype), point: Some(point), stalled: None, waits_per_call: None };
         Gain::of(share, subkind, &basis)
     }
 
@@ -173,7 +186,7 @@ mod tests {
         #[test]
         fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0..Subkind::ALL.len(), stalled in -0.1_f64..1.1) {
             let point = point(f, b);
-            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled) };
+            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None };
             let gain = Gain::of(share, Subkind::ALL[which], &basis);
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);

@@ -2,9 +2,9 @@
 //!
 //! Where a site is marked `request`, only time inside its spans counts (on threads that have such spans; a thread without
 //! any, such as one that serves a model to others, counts as a whole: whom it works for is not recorded). Where none is
-//! marked, every span counts. With spans on one thread all of this is exact.
+//! marked, every span counts. With spans on one thread, or requests on one thread, all of this is exact.
 
-use crate::profile::{Profile, RowIdx, SpanIdx};
+use crate::profile::{Profile, RowIdx, SpanIdx, ThreadIdx};
 
 use super::{Column, SelfTime};
 
@@ -23,6 +23,8 @@ pub struct InFlight {
     pub idle_ns: u64,
     /// Sites are marked as requests.
     pub has_requests: bool,
+    /// The only thread with requests, if there is one.
+    pub asks: Option<ThreadIdx>,
 }
 
 impl InFlight {
@@ -39,11 +41,16 @@ impl InFlight {
                 .values()
                 .iter()
                 .any(|path| profile.sites[path.site].is_request),
+            asks: None,
         };
-        for (_, thread) in profile.program_threads() {
+        let mut asking = Vec::new();
+        for (index, thread) in profile.program_threads() {
             let spans = || thread.spans.clone().map(SpanIdx::from_position);
             let is_request = |span: SpanIdx| profile.sites[profile.spans[span].site].is_request;
             let counts_whole = !spans().any(is_request);
+            if !counts_whole {
+                asking.push(index);
+            }
             let mut thread_ns = 0;
             for span in spans() {
                 let is_inside = profile.spans[span].parent.is_some_and(|parent| res.counts[parent]);
@@ -56,13 +63,21 @@ impl InFlight {
             res.thread_ns += thread_ns;
             res.wall_ns = res.wall_ns.max(thread_ns);
         }
+        if let [only] = asking[..] {
+            res.asks = Some(only);
+        }
         res.idle_ns = profile.life_ns.saturating_sub(res.wall_ns);
         res
     }
 
     /// The time lies on one thread, so that thread time and wall time are the same.
     pub fn is_exact(&self) -> bool {
-        self.threads <= 1
+        self.threads <= 1 || self.asks.is_some()
+    }
+
+    /// Whether the self time of a path is wall time in flight, where [`InFlight::is_exact`].
+    pub fn is_wall_time(&self, profile: &Profile, span: SpanIdx) -> bool {
+        self.counts[span] && self.asks.is_none_or(|thread| profile.spans[span].thread == thread)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The time in flight, divided among what is to blame: rows that sum to it to the nanosecond.
 //!
-//! While one thread has spans, its times are exact: what it did on the CPU and how long it waited are known, and moments only
+//! While one thread has spans, or requests, its times are exact: what it did on the CPU and how long it waited are known, and moments only
 //! say what the waits were for. With several, moments are all there is: each stands for the time since the one before. Where
 //! there are no snapshots at all, thread time stands in for wall time.
 
@@ -132,7 +132,8 @@ impl Ledger {
         moments: &Moments,
     ) {
         let mut idle_ns = 0;
-        for span in at.profile.spans.indices().filter(|&span| in_flight.counts[span]) {
+        let counts = |span: &SpanIdx| in_flight.is_wall_time(at.profile, *span);
+        for span in at.profile.spans.indices().filter(counts) {
             let (time, class) = (times[span], at.classes.spans[span]);
             let blamed = |part, kind, subkind| Blamed {
                 span,
@@ -144,7 +145,8 @@ impl Ledger {
                 via: None,
             };
             for (it, ns) in class.mixture.divide(time.on_cpu_ns) {
-                self.add(blamed(Part::OnCpu, it.kind, it.subkind), ns, 0);
+                let lost_ns = if it.subkind == Some(Subkind::Spin) { ns } else { 0 };
+                self.add(blamed(Part::OnCpu, it.kind, it.subkind), ns, lost_ns);
             }
             let by = Some(at.taken_by);
             self.add(

@@ -13,6 +13,7 @@ pub mod blame;
 pub mod cause;
 pub mod ceilings;
 pub mod classify;
+mod crew;
 mod finding;
 mod frames;
 mod from_machine;
@@ -146,11 +147,8 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let lowered = ceilings.ok().filter(|_| disturbed).map(Ceilings::of_a_disturbed_run);
     let ceilings_here = lowered.as_ref().or(ceilings.ok());
     let sampled = Sampled::of(profile, ceilings_here);
-    let mut roles = Roles::of(profile);
-    if let Some(sampled) = &sampled {
-        roles.note_spinning(|span| sampled.spins(span));
-    }
     let witness = sampled.as_ref().map(|it| -> &dyn Witness { it });
+    let roles = Roles::of(profile, witness);
     let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);

@@ -79,7 +79,7 @@ pub(super) fn helped(
 /// How many threads do declared work at once, on average over the moments at which any does, at least 1: measure ceilings
 /// with so many. Without snapshots: as many as declare work. Where nothing is declared, all work counts.
 pub fn working_threads(profile: &Profile) -> u32 {
-    let roles = Roles::of(profile);
+    let roles = Roles::of(profile, None);
     let mut declared: Column<SpanIdx, bool> = Column::filled(profile.spans.len(), false);
     for (span, path) in profile.spans.iter() {
         declared[span] = path.work.is_some() || path.parent.is_some_and(|parent| declared[parent]);

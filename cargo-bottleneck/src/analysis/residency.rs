@@ -113,11 +113,13 @@ impl<'a> Measured<'a> {
         of_piece(&sum, loads, stream, self.bandwidth)
     }
 
-    /// Page faults while these pieces ran, and the time inside the kernel in ns.
-    pub(super) fn usage(&self, pieces: &[PieceIdx]) -> (u64, u64) {
+    /// Page faults while these pieces ran, and the part of their CPU time inside the kernel, where it tells.
+    pub(super) fn usage(&self, pieces: &[PieceIdx]) -> (u64, Option<f64>) {
         let all = || pieces.iter().flat_map(|at| &self.accesses[at.0]);
         let sum = |of: fn(&Access) -> u64| all().fold(0_u64, |sum, it| sum.saturating_add(of(it)));
-        (sum(|it| u64::from(it.faults)), sum(|it| it.kernel_ns))
+        let cpu_us = sum(|it| it.cpu_us);
+        let in_kernel = (cpu_us > 0).then(|| sum(|it| it.kernel_us) as f64 / cpu_us as f64);
+        (sum(|it| u64::from(it.faults)), in_kernel)
     }
 }
 

@@ -9,11 +9,11 @@ use crate::profile::{Doing, Moment, Profile, SiteIdx, SpanIdx, TaskIdx, ThreadId
 
 use super::Column;
 use super::cause::Cause;
+use super::testimony::Witness;
+use super::thresholds::SPINNING;
 
-/// A span spins if it has at least so many samples,
+/// A span spins if it has at least so many samples, and enough of them beside a spin-wait hint.
 const LEAST_SAMPLES: u64 = 5;
-/// and this part of them beside a spin-wait hint.
-const SPINNING: f64 = 0.5;
 
 /// A poll loop sleeps so often,
 const LEAST_NAPS: u64 = 50;
@@ -35,8 +35,10 @@ pub(super) struct Roles<'a> {
     asks: Column<ThreadIdx, bool>,
     /// Paths that are the one call of a thread's life: what waits there, and not in a call inside, waits for work.
     is_body: Column<SpanIdx, bool>,
-    /// Paths that wait on the CPU.
-    spins: Column<SpanIdx, bool>,
+    /// The part of each path's time on the CPU in which it only waits.
+    spinning: Column<SpanIdx, f64>,
+    /// Paths that do the work of a model, as samples say.
+    pub(super) is_numeric: Column<SpanIdx, bool>,
     /// The path that asynchronous calls spend most time waiting in.
     pub(super) waiting_future: Option<SpanIdx>,
     /// CPUs that the process may use at one time.
@@ -45,6 +47,8 @@ pub(super) struct Roles<'a> {
     shared: HashSet<u64>,
     /// Threads that wait for the input that another one makes: `(consumer, producer)`.
     starved: Vec<(ThreadIdx, ThreadIdx)>,
+    /// Threads that do parts of one thing, the smaller number first.
+    crews: HashSet<(ThreadIdx, ThreadIdx)>,
     /// What a path that waits for something outside of the program waits for.
     io_waits: Column<SpanIdx, Option<Cause>>,
     /// The innermost path with a key at or around each.
@@ -55,11 +59,12 @@ pub(super) struct Roles<'a> {
 }
 
 impl<'a> Roles<'a> {
-    pub(super) fn of(profile: &'a Profile) -> Self {
+    pub(super) fn of(profile: &'a Profile, witness: Option<&dyn Witness>) -> Self {
         let mut in_request = Column::filled(profile.spans.len(), false);
         let mut asks = Column::filled(profile.threads.len(), false);
         let mut is_body = Column::filled(profile.spans.len(), false);
-        let mut spins = Column::filled(profile.spans.len(), false);
+        let mut spinning = Column::filled(profile.spans.len(), 0.0);
+        let mut is_numeric = Column::filled(profile.spans.len(), false);
         let mut keyed: Column<SpanIdx, Option<SpanIdx>> = Column::filled(profile.spans.len(), None);
         for (span, path) in profile.spans.iter() {
             let inside = path.parent.is_some_and(|parent| in_request[parent]);
@@ -72,10 +77,16 @@ impl<'a> Roles<'a> {
             let calls = path.calls + u64::from(path.open_ns.is_some());
             is_body[span] =
                 path.parent.is_none() && calls <= 1 && profile.threads[path.thread].lives <= 1;
-            if let Some(samples) = &profile.samples {
-                let sampled = samples[span];
-                spins[span] = sampled.n >= LEAST_SAMPLES
-                    && sampled.spinning as f64 >= SPINNING * sampled.n as f64;
+            if let Some(witness) = witness {
+                spinning[span] = witness.spinning(span);
+                is_numeric[span] = witness.is_numeric(span);
+            }
+            // Hints tell less than instructions, but of every sample.
+            let hinted = profile.samples.as_ref().map(|samples| samples[span]);
+            if hinted.is_some_and(|it| {
+                it.n >= LEAST_SAMPLES && it.spinning as f64 >= SPINNING * it.n as f64
+            }) {
+                spinning[span] = 1.0;
             }
         }
         let waits_most = |&span: &SpanIdx| {
@@ -94,24 +105,20 @@ impl<'a> Roles<'a> {
             in_request,
             asks,
             is_body,
-            spins,
+            spinning,
+            is_numeric,
             has_keys: keyed.values().iter().any(Option::is_some),
             keyed,
             cpus: cpus(profile),
             shared: shared_futexes(profile),
             starved: Vec::new(),
+            crews: HashSet::new(),
             io_waits: super::io_waits::of(profile),
             peers: RefCell::default(),
         };
         res.starved = super::starved::pairs(&res);
+        res.crews = super::crew::pairs(&res);
         res
-    }
-
-    /// Takes in who else was seen to wait on the CPU.
-    pub(super) fn note_spinning(&mut self, spins: impl Fn(SpanIdx) -> bool) {
-        for span in self.profile.spans.indices().filter(|&span| spins(span)) {
-            self.spins[span] = true;
-        }
     }
 
     /// What a thread that has just been woken waited for, where the wait is to blame for the wake-up.
@@ -134,9 +141,9 @@ impl<'a> Roles<'a> {
         self.is_body[span]
     }
 
-    /// Waits on the CPU.
-    pub(super) fn spins(&self, span: SpanIdx) -> bool {
-        self.spins[span]
+    /// The part of its time on the CPU in which it only waits, from 0 to 1.
+    pub(super) fn spinning(&self, span: SpanIdx) -> f64 {
+        self.spinning[span]
     }
 
     /// The innermost path with a key at or around this one.
@@ -198,7 +205,7 @@ impl<'a> Roles<'a> {
     }
 
     /// A path and those around it, without the body of its thread.
-    fn paths_around(&self, span: SpanIdx) -> impl Iterator<Item = SpanIdx> + '_ {
+    pub(super) fn paths_around(&self, span: SpanIdx) -> impl Iterator<Item = SpanIdx> + '_ {
         let around = std::iter::successors(Some(span), |&at| self.profile.spans[at].parent);
         around.filter(|&at| !self.is_body[at])
     }
@@ -206,6 +213,11 @@ impl<'a> Roles<'a> {
     /// The thread of a task's spans.
     pub(super) fn thread_of(&self, task: TaskIdx) -> Option<ThreadIdx> {
         self.profile.snapshots.tasks[task].thread
+    }
+
+    /// Whether two threads do parts of one thing.
+    pub(super) fn are_a_crew(&self, a: ThreadIdx, b: ThreadIdx) -> bool {
+        self.crews.contains(&(a.min(b), a.max(b)))
     }
 
     /// The threads that make the input of this one, where it starves for it.

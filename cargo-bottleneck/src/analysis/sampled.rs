@@ -78,14 +78,6 @@ impl Sampled {
         (kind != Kind::Other).then_some(kind)
     }
 
-    /// Whether a path's own thread mostly waits on the CPU.
-    pub(super) fn spins(&self, span: SpanIdx) -> bool {
-        let of_path = self.testimonies.get(&self.who(span, Whose::Own));
-        of_path.is_some_and(|heard| {
-            heard.as_ref().is_ok_and(|it| it.mixture.part(Kind::Scheduling) >= at::SPINNING)
-        })
-    }
-
     fn who(&self, span: SpanIdx, whose: Whose) -> Who {
         Who { group: self.code.group(span), is_adopted: whose == Whose::Helpers }
     }
@@ -98,6 +90,19 @@ impl Witness for Sampled {
 
     fn lacks(&self, span: SpanIdx, whose: Whose) -> Option<String> {
         self.testimonies.get(&self.who(span, whose))?.as_ref().err().cloned()
+    }
+
+    fn spinning(&self, span: SpanIdx) -> f64 {
+        let heard = self.testify(span, Whose::Own);
+        heard.map_or(0.0, |it| it.mixture.part(Kind::Scheduling))
+    }
+
+    fn is_numeric(&self, span: SpanIdx) -> bool {
+        let who = self.who(span, Whose::Own);
+        let pieces = || self.code.pieces.iter().filter(|piece| piece.who == who);
+        let n: u64 = pieces().map(Piece::n_own).sum();
+        let on_vectors: u64 = pieces().map(|piece| piece.on_vectors).sum();
+        n >= at::LEAST_NUMERIC && 2 * on_vectors >= n
     }
 }
 
@@ -161,7 +166,8 @@ impl Case<'_> {
             weights.push((kind, Some(subkind), faulting * n as f64));
         }
         let mixture = Mixture::of(weights);
-        if mixture.part(Kind::Other) > 0.5 {
+        // What faults are is known, however little of the rest.
+        if mixture.part(Kind::Other) > 0.5 && faulting < at::FAULTING {
             return (mixtures, Err(self.why_nothing(together.as_ref())));
         }
         let is_little = n < at::LEAST_SAMPLES;
@@ -192,18 +198,19 @@ impl Case<'_> {
     /// costs.
     fn faulting(&self, n: u64) -> f64 {
         let Some(measured) = self.measured else { return 0.0 };
-        let whole = n as f64 * self.sampling.period_ns.max(1) as f64;
-        let kept = self.sampling.accesses.len().max(1) as f64;
-        let scale = self.sampling.accesses_seen as f64 / kept;
-        let (faults, kernel_ns) = measured.usage(self.pieces);
+        let (faults, in_kernel) = measured.usage(self.pieces);
         if faults == 0 {
             return 0.0;
         }
-        let in_calls: u64 =
-            self.pieces.iter().flat_map(|at| self.code.pieces[at.0].kernel()).map(|(_, n)| n).sum();
-        let beyond = kernel_ns as f64 * scale / whole - in_calls as f64 / n as f64;
-        let counted = faults as f64 * scale * self.fault_ns.unwrap_or(0.0) / whole;
-        if kernel_ns > 0 { beyond.clamp(0.0, 1.0) } else { counted.min(1.0) }
+        if let Some(in_kernel) = in_kernel.filter(|&it| it > 0.0) {
+            let calls = self.pieces.iter().flat_map(|at| self.code.pieces[at.0].kernel());
+            let in_calls: u64 = calls.map(|(_, n)| n).sum();
+            return (in_kernel - in_calls as f64 / n as f64).clamp(0.0, 1.0);
+        }
+        let whole = n as f64 * self.sampling.period_ns.max(1) as f64;
+        let kept = self.sampling.accesses.len().max(1) as f64;
+        let scale = self.sampling.accesses_seen as f64 / kept;
+        (faults as f64 * scale * self.fault_ns.unwrap_or(0.0) / whole).min(1.0)
     }
 
     fn why_nothing(&self, together: Option<&Residency>) -> String {

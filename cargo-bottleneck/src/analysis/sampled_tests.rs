@@ -1,7 +1,7 @@
 //! What samples say, on small loops of known meaning.
 
 use super::fixture::{MS, computes, context, report, streams};
-use crate::profile::builder::ProfileBuilder;
+use crate::profile::builder::{Lane, ProfileBuilder, runs};
 use crate::profile::sampling::Probing;
 use crate::report::model::{Confidence, Summary, VerdictKind};
 
@@ -129,6 +129,33 @@ fn a_stream_that_draws_little_is_fetched_in_time() {
         });
     }
     check(&builder, VerdictKind::Compute, "arithmetic", 1.0);
+}
+
+#[test]
+fn of_two_that_spin_in_turn_for_one_lock_one_works() {
+    // l is the lock: to ask for it (43 % of its samples), and to compute with it. p is the rest of a request.
+    let turns = |name: &'static str, timeline: &str| {
+        Lane::new(name, timeline, &[('p', runs(&["ask", "parse"])), ('l', runs(&["ask", "lock"]))])
+    };
+    let builder = ProfileBuilder::new(0)
+        .affinity(2)
+        .lanes(
+            10 * MS,
+            vec![turns("a", "llllllll llllllll pppp"), turns("b", "pppp llllllll llllllll")],
+        )
+        .code(MULTIPLY.0, MULTIPLY.1)
+        .code(YIELD.0, YIELD.1)
+        .sampled("lock", BEHIND_YIELD, 86)
+        .sampled("lock", BEHIND_MULTIPLY, 114)
+        .sampled("parse", BEHIND_MULTIPLY, 60);
+    // 12 of 20 moments, and of the other 8 the part that one of two CPUs spins for: 0.43 / 2.
+    check(&builder, VerdictKind::Scheduling, "spin", (12.0 + 8.0 * 0.43 / 2.0) / 20.0);
+}
+
+#[test]
+fn a_thread_alone_spins_for_a_part_of_its_time() {
+    let builder = program().sampled("work", BEHIND_YIELD, 120).sampled("work", BEHIND_MULTIPLY, 80);
+    check(&builder, VerdictKind::Scheduling, "spin", 0.6);
 }
 
 #[test]

@@ -17,10 +17,22 @@ pub(super) struct Actor {
     pub(super) on_cpu: f64,
     /// The part that is not.
     pub(super) ready: f64,
-    /// What it does there is to wait.
-    pub(super) spins: bool,
+    /// The part of what it does there that is to wait, from 0 to 1.
+    pub(super) spins: f64,
     /// The kernel said whether it has a CPU.
     is_certain: bool,
+}
+
+impl Actor {
+    /// CPUs that it works on.
+    pub(super) fn working(&self) -> f64 {
+        self.on_cpu * (1.0 - self.spins)
+    }
+
+    /// CPUs that it keeps busy with waiting.
+    pub(super) fn spinning(&self) -> f64 {
+        self.on_cpu * self.spins
+    }
 }
 
 /// A thread with a span that waits.
@@ -94,7 +106,7 @@ impl Scene {
                         || roles.is_in_request(span)
                         || (serves_requests && !has_requests(roles, doing.task));
                     if counts {
-                        let spins = roles.spins(span);
+                        let spins = roles.spinning(span);
                         let is_certain = doing.state != State::Runnable;
                         res.actors.push(Actor {
                             span,
@@ -165,12 +177,12 @@ impl Scene {
 
     /// CPUs that work for what is in flight.
     pub(super) fn working(&self) -> f64 {
-        self.actors.iter().filter(|it| !it.spins).map(|it| it.on_cpu).sum()
+        self.actors.iter().map(Actor::working).sum()
     }
 
     /// CPUs that are kept busy with waiting.
     pub(super) fn spinning(&self) -> f64 {
-        self.actors.iter().filter(|it| it.spins).map(|it| it.on_cpu).sum()
+        self.actors.iter().map(Actor::spinning).sum()
     }
 
     /// Threads in flight that could run and have no CPU.

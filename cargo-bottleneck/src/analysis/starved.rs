@@ -1,10 +1,11 @@
-//! Threads that starve: they declare work, and wait for the input that another thread makes at full speed.
+//! Threads that starve: they do the work of a model, and wait for the input that another thread makes at full speed.
 //!
 //! The kernel does not say who wakes whom, so this is inferred from the whole run. A consumer waits again and again, inside
-//! spans but not inside a request (there it waits for an answer, not for input), for a large part of the time; and nearly
+//! spans but not inside a request (there it waits for an answer, not for input), for a large part of the time, and does the
+//! work of a model otherwise, as it declares or as samples of its instructions say (a logger does not starve); and nearly
 //! all of that time one thread in another role is on a CPU, which itself nearly never waits.
 
-use crate::profile::{Profile, RowIdx as _, SiteIdx, ThreadIdx};
+use crate::profile::{Profile, RowIdx as _, SiteIdx, SpanIdx, ThreadIdx};
 
 use super::cause::Cause;
 use super::roles::{Roles, cause_of};
@@ -53,7 +54,7 @@ pub(super) fn pairs(roles: &Roles<'_>) -> Vec<(ThreadIdx, ThreadIdx)> {
             && career.waited >= WAITS * whole
             && career.turns >= TURNS
             && career.calls >= CALLS
-            && declares_work(profile, ThreadIdx::from_position(consumer));
+            && works_for_the_model(roles, ThreadIdx::from_position(consumer));
         if !is_starved {
             continue;
         }
@@ -112,10 +113,12 @@ fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
     (careers, whole)
 }
 
-fn declares_work(profile: &Profile, thread: ThreadIdx) -> bool {
-    profile.spans.values()[profile.threads[thread].spans.clone()]
-        .iter()
-        .any(|path| path.work.is_some())
+fn works_for_the_model(roles: &Roles<'_>, thread: ThreadIdx) -> bool {
+    let profile = roles.profile;
+    let spans = profile.threads[thread].spans.clone();
+    spans
+        .map(SpanIdx::from_position)
+        .any(|span| profile.spans[span].work.is_some() || roles.is_numeric[span])
 }
 
 /// Threads with a site in common do the same thing.

@@ -39,4 +39,10 @@ pub trait Witness: std::fmt::Debug {
 
     /// What would let it say something of the path, where it says nothing.
     fn lacks(&self, span: SpanIdx, whose: Whose) -> Option<String>;
+
+    /// The part of the path's own time on the CPU in which it does nothing but wait, from 0 to 1.
+    fn spinning(&self, span: SpanIdx) -> f64;
+
+    /// Whether the path's own time on the CPU is mostly arithmetic on vectors: work that a model does.
+    fn is_numeric(&self, span: SpanIdx) -> bool;
 }

@@ -17,6 +17,8 @@ pub(super) const PARTLY_CACHE_STALLED: f64 = 0.35;
 pub(super) const LEAST_SAMPLES: u64 = 50;
 /// Unless most of them are in system calls that say what they do; then so many suffice for a weak word.
 pub(super) const LEAST_IN_CALLS: u64 = 10;
+/// With fewer samples of its instructions nobody is taken for a model.
+pub(super) const LEAST_NUMERIC: u64 = 20;
 /// With fewer timed loads nothing is said of it, unless hardly an instruction of it is held up by memory:
 pub(super) const LEAST_PROBES: u64 = 24;
 /// below this share of instructions that wait for data, no load needs to be timed. Trials: compute-bound kernels without
@@ -38,6 +40,8 @@ pub(super) const FAULTING: f64 = 0.10;
 pub(super) const OFTEN: f64 = 0.40;
 /// From this share of samples in loops that only wait on, a path spins.
 pub(super) const SPINNING: f64 = 0.50;
+/// From here on it does nothing else.
+pub(super) const ONLY_SPINS: f64 = 0.90;
 // Declared work against ceilings: shares of what was measured with the same number of threads. 0.6 and 0.5 are what kernels of
 // known kind reach that nobody tuned (good generators draw 0.65 to 0.70 of a bandwidth).
 

@@ -179,7 +179,7 @@ impl Image {
             begun partner is_probing period_ns samples handler_ticks probes not_eligible not_resident faults unadopted);
         for (at, data) in entries.iter().enumerate() {
             put!(&mut payload, head + at * entry, Access, data,
-                ticks node thread sampled address open_since probed_0 probed_1 latency_0 latency_1 faults flags kernel_ns);
+                ticks node thread sampled address open_since probed_0 probed_1 latency_0 latency_1 faults flags kernel_us cpu_us);
         }
         self.chunk(ChunkKind::Accesses, 0, &payload);
     }

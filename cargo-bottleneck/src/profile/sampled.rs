@@ -187,7 +187,8 @@ fn access(data: &AccessData, span: SpanIdx, clock: &Clock) -> Option<Access> {
         call: data.open_since,
         probes: [probe(data.probed_0, data.latency_0), probe(data.probed_1, data.latency_1)],
         faults: data.faults,
-        kernel_ns: data.kernel_ns.min(clock.life_ns()),
+        kernel_us: u64::from(data.kernel_us),
+        cpu_us: u64::from(data.cpu_us),
         is_adopted: data.flags & accesses::FLAG_ADOPTED != 0,
     })
 }

@@ -58,8 +58,10 @@ pub struct Access {
     pub probes: [Option<Probe>; 2],
     /// Page faults of the thread since its access before.
     pub faults: u32,
-    /// CPU time of the thread inside the kernel since then, in ns.
-    pub kernel_ns: u64,
+    /// CPU time of the thread inside the kernel since then, in µs.
+    pub kernel_us: u64,
+    /// All CPU time of the thread since then, in µs.
+    pub cpu_us: u64,
     /// The thread has no spans.
     pub is_adopted: bool,
 }

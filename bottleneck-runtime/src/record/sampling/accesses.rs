@@ -51,7 +51,8 @@ impl AccessTable {
         entry.latency_0.store(data.latency_0, Relaxed);
         entry.latency_1.store(data.latency_1, Relaxed);
         entry.faults.store(data.faults, Relaxed);
-        entry.kernel_ns.store(data.kernel_ns, Relaxed);
+        entry.kernel_us.store(data.kernel_us, Relaxed);
+        entry.cpu_us.store(data.cpu_us, Relaxed);
         entry.flags.store(data.flags, Relaxed);
         // Release: pairs with the reader; the entry is complete.
         entry.ticks.store(data.ticks, Release);

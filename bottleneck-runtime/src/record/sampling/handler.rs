@@ -23,6 +23,8 @@ static PREVIOUS: Previous = Previous::new();
 
 /// Probes of one sample at most.
 const PROBES: usize = 2;
+/// What a load brings into the caches.
+const LINE_BYTES: u64 = 64;
 /// What a timer's signal says of its origin.
 const SI_TIMER: i32 = -2;
 
@@ -107,7 +109,8 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
         address: address.unwrap_or(0),
         open_since,
         faults: u32::try_from(usage.faults).unwrap_or(u32::MAX),
-        kernel_ns: usage.kernel_ns,
+        kernel_us: u32::try_from(usage.kernel_us).unwrap_or(u32::MAX),
+        cpu_us: u32::try_from(usage.cpu_us).unwrap_or(u32::MAX),
         flags: if place.is_adopted { FLAG_ADOPTED } else { 0 },
         ..AccessData::default()
     };
@@ -143,6 +146,10 @@ fn probe_ahead(tables: &Tables, slot: &Slot, group: &Group, node: &Node, access:
     let mut results = Results::default();
     let mut is_safe = None;
     let mut attempt = |address: u64, results: &mut Results| {
+        // The load before has brought its line.
+        if results.has_line_of(address) {
+            return;
+        }
         // Two system calls: not before there is something to probe.
         if *is_safe.get_or_insert_with(probe::is_safe) {
             results.add(tables, address, probe::probe(tables, address));
@@ -180,6 +187,11 @@ struct Results {
 }
 
 impl Results {
+    fn has_line_of(&self, address: u64) -> bool {
+        let timed = self.addresses.iter().take(self.count);
+        timed.into_iter().any(|&it| it / LINE_BYTES == address / LINE_BYTES)
+    }
+
     fn add(&mut self, tables: &Tables, address: u64, probed: Probed) {
         let head = tables.accesses.head;
         self.tried += 1;

@@ -23,9 +23,9 @@ pub(super) struct Group {
     written: AtomicU64,
     /// The newest sample: its instruction, call, address and time.
     last: [AtomicU64; 4],
-    /// Bytes per tick from the sample before it to the newest one, as the bits of an `f64`; 0 for unknown.
+    /// Bytes per tick from the sample before it to the newest one, as the bits of an `f64`; NaN for unknown.
     rate: AtomicU64,
-    /// Bytes per tick that two pairs of samples agreed on; 0 where they did not.
+    /// Bytes per tick that two pairs of samples agreed on; NaN where they did not.
     agreed: AtomicU64,
     /// Ticks since the call began, and address.
     addresses: [[AtomicU64; 2]; ADDRESSES],
@@ -49,8 +49,11 @@ impl Group {
     fn restart(&self) {
         self.uses.store(0, Relaxed);
         self.written.store(0, Relaxed);
-        for word in self.last.iter().chain([&self.rate, &self.agreed]) {
+        for word in &self.last {
             word.store(0, Relaxed);
+        }
+        for rate in [&self.rate, &self.agreed] {
+            rate.store(f64::NAN.to_bits(), Relaxed);
         }
     }
 
@@ -66,7 +69,7 @@ impl Group {
         self.note_advance(found);
     }
 
-    /// Whether the same instruction went on through memory at an even rate.
+    /// Whether the same instruction went on through memory at an even rate, or any came back to one address.
     fn note_advance(&self, found: Found) {
         let [sampled, open_since, address, ticks] =
             [0, 1, 2, 3].map(|at: usize| self.last[at].load(Relaxed));
@@ -74,25 +77,25 @@ impl Group {
         for (word, value) in self.last.iter().zip(now) {
             word.store(value, Relaxed);
         }
-        let goes_on = sampled == found.sampled
-            && open_since == found.open_since
-            && address < found.address
-            && ticks < found.ticks;
-        let rate = if goes_on {
+        let goes_on = sampled == found.sampled && address < found.address;
+        let is_same_call = open_since == found.open_since && ticks < found.ticks;
+        let rate = if is_same_call && (goes_on || address == found.address) {
             (found.address - address) as f64 / (found.ticks - ticks) as f64
         } else {
-            0.0
+            f64::NAN
         };
         let before = f64::from_bits(self.rate.swap(rate.to_bits(), Relaxed));
-        let agrees = 0.0 < rate && (rate - before).abs() < SAME_RATE * rate;
-        self.agreed.store(if agrees { rate } else { 0.0 }.to_bits(), Relaxed);
+        // Never true of what is unknown.
+        let agrees = (rate - before).abs() <= SAME_RATE * rate;
+        self.agreed.store(if agrees { rate } else { f64::NAN }.to_bits(), Relaxed);
     }
 
-    /// Where the newest sample's instruction will be in so many ticks, if it goes through memory at an even rate.
+    /// Where the newest sample's instruction will be in so many ticks, if it goes through memory at an even rate or stays
+    /// where it is.
     #[expect(clippy::cast_sign_loss, reason = "a positive number of bytes; the cast saturates")]
     pub(super) fn ahead(&self, ticks: u64) -> Option<u64> {
         let rate = f64::from_bits(self.agreed.load(Relaxed));
-        let bytes = (0.0 < rate).then_some((rate * ticks as f64) as u64)?;
+        let bytes = (0.0 <= rate).then_some((rate * ticks as f64) as u64)?;
         self.last[2].load(Relaxed).checked_add(bytes)
     }
 
@@ -193,5 +196,19 @@ mod tests {
         assert_eq!(group.ahead(100), None, "back");
         group.add(Found { open_since: 1, ..found(6000, 30_000) });
         assert_eq!(group.ahead(100), None, "another call");
+    }
+
+    #[test]
+    fn what_stays_at_one_address_will_be_there() {
+        let groups = groups();
+        let group = group_of(&groups, 5).unwrap();
+        group.add(found(1000, 10_000));
+        assert_eq!(group.ahead(100), None, "nothing before it");
+        group.add(Found { sampled: 8, ..found(2000, 10_000) });
+        assert_eq!(group.ahead(100), None, "one pair agrees with nothing");
+        group.add(Found { sampled: 9, ..found(3000, 10_000) });
+        assert_eq!(group.ahead(100), Some(10_000));
+        group.add(found(4000, 10_100));
+        assert_eq!(group.ahead(100), None, "it moves");
     }
 }

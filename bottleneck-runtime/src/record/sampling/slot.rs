@@ -30,9 +30,10 @@ pub(super) struct Slot {
     random: AtomicU64,
     /// Samples that are left before something is probed again.
     pause: AtomicU32,
-    /// Page faults at the entry before, and the time inside the kernel.
+    /// Page faults at the entry before, the time inside the kernel, and all CPU time.
     faults: AtomicU64,
-    kernel_ns: AtomicU64,
+    kernel_us: AtomicU64,
+    cpu_us: AtomicU64,
     /// Addresses that it used lately, by node.
     pub(super) groups: [Group; GROUPS],
 }
@@ -57,7 +58,8 @@ impl Slot {
             group.clear();
         }
         self.faults.store(u64::MAX, Relaxed);
-        self.kernel_ns.store(u64::MAX, Relaxed);
+        self.kernel_us.store(u64::MAX, Relaxed);
+        self.cpu_us.store(u64::MAX, Relaxed);
         self.random.store(seed | 1, Relaxed);
         self.pause.store(0, Relaxed);
         self.set_recorder(recorder);
@@ -103,7 +105,8 @@ impl Slot {
         let since = |counter: &AtomicU64, now: u64| now.saturating_sub(counter.swap(now, Relaxed));
         Usage {
             faults: since(&self.faults, now.faults),
-            kernel_ns: since(&self.kernel_ns, now.kernel_ns),
+            kernel_us: since(&self.kernel_us, now.kernel_us),
+            cpu_us: since(&self.cpu_us, now.cpu_us),
         }
     }
 }

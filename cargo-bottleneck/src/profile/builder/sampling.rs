@@ -91,9 +91,9 @@ impl AccessBuilder {
         self
     }
 
-    /// CPU time of the thread inside the kernel since its access before, in ns.
-    pub fn in_kernel(&mut self, ns: u64) -> &mut Self {
-        self.data.kernel_ns = ns;
+    /// CPU time of the thread inside the kernel since its access before, and all of it, in µs.
+    pub fn in_kernel(&mut self, kernel_us: u32, cpu_us: u32) -> &mut Self {
+        (self.data.kernel_us, self.data.cpu_us) = (kernel_us, cpu_us);
         self
     }
 

@@ -72,7 +72,8 @@ fn accesses_are_read_by_rising_time() {
         call: START_NS + 10_000,
         probes: [Some(Probe { address: 0x7000_4000, ticks: 290 }), None],
         faults: 0,
-        kernel_ns: 0,
+        kernel_us: 0,
+        cpu_us: 0,
         is_adopted: false,
     };
     let hash = Access {
@@ -85,7 +86,8 @@ fn accesses_are_read_by_rising_time() {
         call: START_NS + 60_000,
         probes: [None; 2],
         faults: 3,
-        kernel_ns: 0,
+        kernel_us: 0,
+        cpu_us: 0,
         is_adopted: true,
     };
     assert_eq!(sampling.accesses, [lookup, hash]);

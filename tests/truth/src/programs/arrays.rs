@@ -12,8 +12,6 @@ use crate::widest::{madd, total, widest};
 
 /// Side of a matrix of 64 MiB.
 const SIDE: usize = 4096;
-/// Values per row of the series: 1 KiB, so that 24 inputs stay in the first-level cache.
-const COLS: usize = 256;
 
 /// Hold-outs, and the series.
 pub const PROGRAMS: &[Program] = &[
@@ -35,18 +33,18 @@ pub const PROGRAMS: &[Program] = &[
         vector_sum,
     )
     .of(Set::HoldOut),
-    series("sweep_1", batch::<1>),
-    series("sweep_2", batch::<2>),
-    series("sweep_4", batch::<4>),
-    series("sweep_8", batch::<8>),
-    series("sweep_12", batch::<12>),
-    series("sweep_16", batch::<16>),
-    series("sweep_24", batch::<24>),
+    series("sweep_1", powers::<1>),
+    series("sweep_2", powers::<2>),
+    series("sweep_3", powers::<3>),
+    series("sweep_4", powers::<4>),
+    series("sweep_6", powers::<6>),
+    series("sweep_8", powers::<8>),
+    series("sweep_12", powers::<12>),
 ];
 
 const fn series(name: &'static str, run: fn(&Trial) -> Result<(), Denied>) -> Program {
     let truth =
-        "so many products for each weight that streams in: its own oracle says how much is stall";
+        "so many products for each value that streams in: its own oracle says how much is stall";
     Program::known("S", name, "memory", &[], truth, run)
         .or(&["compute", "mixed", "inconclusive"])
         .of(Set::Sweep)
@@ -133,72 +131,54 @@ fn add(x: &[f32], y: &[f32], z: &mut [f32]) {
     }
 }
 
-fn batch<const N: usize>(trial: &Trial) -> Result<(), Denied> {
+fn powers<const N: usize>(trial: &Trial) -> Result<(), Denied> {
     // A round of 16 MiB, and passes of 64 MiB, so that the slowest of the series still makes many.
-    const ROUND: usize = 16 << 10;
-    let rows = data::beyond_caches(trial.size()) / 4 / COLS;
-    let weights = data::floats(rows * COLS, trial.seed(), Pages::Usual);
-    let x = data::floats(N * COLS, 2, Pages::Usual);
-    let mut y = vec![0.0; 4 * ROUND * N];
+    const ROUND: usize = 4 << 20;
+    const NEAR: usize = 4 << 10;
+    let rounds = data::beyond_caches(trial.size()) / 4 / ROUND;
+    let values = data::floats(rounds * ROUND, trial.seed(), Pages::Usual);
     trial.check(|| {
-        let (few, rounds) = (64, rows / ROUND);
-        let mut out = vec![0.0; ROUND * N];
-        let mut near_out = vec![0.0; few * N];
         let near = |_| {
-            for _ in 0..ROUND / few {
-                products::<N>(black_box(&weights[..few * COLS]), &x, black_box(&mut near_out));
+            for _ in 0..ROUND / NEAR {
+                black_box(polynomials::<N>(black_box(&values[..NEAR])));
             }
         };
         let far = |round: usize| {
-            let from = (round + 1) % rounds * ROUND * COLS;
-            products::<N>(&weights[from..][..ROUND * COLS], &x, black_box(&mut out));
+            let from = (round + 1) % rounds * ROUND;
+            black_box(polynomials::<N>(&values[from..][..ROUND]));
         };
         Oracle::shown(Stall::on_cpu(15, near, far))
     })?;
-    let parts = rows / (4 * ROUND);
     trial.record(|pass| {
-        let from = pass as usize % parts * 4 * ROUND * COLS;
-        multiply::<N>(trial, &weights[from..][..4 * ROUND * COLS], &x, &mut y);
-        checksum(&y)
+        let from = pass as usize % (rounds / 4) * 4 * ROUND;
+        u64::from(evaluate::<N>(trial, &values[from..][..4 * ROUND]).to_bits())
     });
     Ok(())
 }
 
 #[bottleneck(request)]
-fn multiply<const N: usize>(trial: &Trial, weights: &[f32], x: &[f32], y: &mut [f32]) {
-    trial.declare(|| Work::matmul(weights.len() / COLS, N, COLS, Dtype::F32));
-    products::<N>(weights, x, y);
+fn evaluate<const N: usize>(trial: &Trial, values: &[f32]) -> f32 {
+    let (flops, bytes) = (2.0 * N as f64 * values.len() as f64, 4.0 * values.len() as f64);
+    trial.declare(|| Work { flops, bytes, dtype: Dtype::F32 });
+    polynomials::<N>(values)
 }
 
 widest! {
-    fn products[const N: usize](weights: &[f32], x: &[f32], y: &mut [f32]) {
-        for (row, out) in weights.as_chunks::<COLS>().0.iter().zip(y.chunks_exact_mut(N)) {
-            match N {
-                1 => few::<FUSED, 1>(row, x, out),
-                2 => few::<FUSED, 2>(row, x, out),
-                _ => {
-                    for (x, out) in x.chunks_exact(4 * COLS).zip(out.chunks_exact_mut(4)) {
-                        few::<FUSED, 4>(row, x, out);
-                    }
+    /// The sum of a polynomial of degree `N` at every value, by Horner's rule. The processor has many vectors in work at a
+    /// time, so that it does not matter how long one multiplication takes.
+    fn polynomials[const N: usize](values: &[f32]) -> f32 {
+        let mut sums = [0.0f32; 16];
+        for values in values.as_chunks::<16>().0 {
+            let mut results = *values;
+            for _ in 1..N {
+                for (result, value) in results.iter_mut().zip(values) {
+                    *result = madd::<FUSED>(*result, *value, 0.5);
                 }
             }
-        }
-    }
-}
-
-/// As many products at a time as have their sums in registers.
-#[inline(always)]
-fn few<const FUSED: bool, const N: usize>(row: &[f32; COLS], x: &[f32], out: &mut [f32]) {
-    let x = &x.as_chunks::<COLS>().0[..N];
-    let mut sums = [[0.0f32; 16]; N];
-    for (at, weights) in row.as_chunks::<16>().0.iter().enumerate() {
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for ((sum, weight), x) in sums.iter_mut().zip(weights).zip(&x[16 * at..]) {
-                *sum = madd::<FUSED>(*weight, *x, *sum);
+            for (sum, result) in sums.iter_mut().zip(results) {
+                *sum += result;
             }
         }
-    }
-    for (out, sums) in out.iter_mut().zip(sums) {
-        *out = total(sums);
+        total(sums)
     }
 }

@@ -77,7 +77,7 @@ fn serve(others: usize, request: &mut Compute, seen: bool) -> u64 {
             thread.expect("the system has a few threads left");
         }
         for _ in 0..REQUESTS {
-            let _span = seen.then(|| span!("decode"));
+            let _span = seen.then(|| span!("decode", request));
             request.run();
         }
         is_over.store(true, Ordering::Relaxed);
