@@ -15,6 +15,8 @@ pub enum Cause {
     Fault,
     /// A file.
     File,
+    /// A file that is made safe on the disk.
+    Sync,
     /// A socket.
     Network,
     /// A pipe or a Unix socket.
@@ -65,7 +67,8 @@ static CAUSES: &[Row] = &[
         cause: Cause::Events,
     },
     Row { when: |d| moves_bytes(d.call) && d.target == Target::PlainFile, cause: Cause::File },
-    Row { when: |d| matches!(d.call, Call::Flushing | Call::Naming), cause: Cause::File },
+    Row { when: |d| d.call == Call::Flushing, cause: Cause::Sync },
+    Row { when: |d| d.call == Call::Naming, cause: Cause::File },
     Row {
         when: |d| {
             moves_bytes(d.call) && matches!(d.target, Target::DistantSocket | Target::NearSocket)
@@ -96,6 +99,7 @@ impl Cause {
     pub fn kind(self) -> Option<(Kind, Subkind)> {
         Some(match self {
             Self::Fault | Self::File => (Kind::Io, Subkind::Disk),
+            Self::Sync => (Kind::Io, Subkind::Sync),
             Self::Network | Self::Events => (Kind::Io, Subkind::Network),
             Self::Pipe => (Kind::Io, Subkind::Pipe),
             Self::Child => (Kind::Io, Subkind::ChildProcess),
@@ -128,6 +132,7 @@ impl Cause {
         match self {
             Self::Fault => "pages of a mapped file",
             Self::File => "a file",
+            Self::Sync => "data to be safe on the disk",
             Self::Network => "a socket",
             Self::Pipe => "a pipe",
             Self::Child => "a child process",
@@ -176,7 +181,8 @@ mod tests {
             (doing(Call::Reading, Target::Character, false, 0), Cause::Input),
             (doing(Call::Reading, Target::Anonymous, false, 0), Cause::Events),
             (doing(Call::Reading, Target::PlainFile, false, 0), Cause::File),
-            (doing(Call::Flushing, Target::PlainFile, false, 0), Cause::File),
+            (doing(Call::Flushing, Target::PlainFile, false, 0), Cause::Sync),
+            (doing(Call::Naming, Target::Unknown, false, 0), Cause::File),
             (doing(Call::Reading, Target::DistantSocket, false, 0), Cause::Network),
             (doing(Call::Connecting, Target::Unknown, false, 0), Cause::Network),
             (doing(Call::Polling, Target::Anonymous, false, 0), Cause::Events),

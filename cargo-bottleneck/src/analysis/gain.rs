@@ -14,6 +14,7 @@
 //! | give each thread lines of its own (memory, coherence) | `1 - m` | nothing else writes the lines |
 //! | keep buffers (memory, first-touch) | 0 | no page is handed out anew |
 //! | keep the data in memory (I/O: disk, copy), wait for the event (timer) | 0 | the wait does not come back elsewhere |
+//! | make 16 things safe at once (I/O: sync) | 1/16 | that takes no longer than one does |
 //! | wait for the event (poll loop) | `1 - 1/2n` | of `n` sleeps the event comes in the middle of the last; a guess if `n < 2` |
 //! | balance, feed, split the lock, do not spin, fewer threads (scheduling) | 0 | CPUs do not idle; the share is what is lost |
 //!
@@ -34,7 +35,9 @@ use super::subkind::Subkind;
 /// Gains below this are not worth a number.
 const LEAST: f64 = 1.03;
 /// Above this a gain is a matter of the last points of a share: no share is known so well.
-const MOST: f64 = 10.0;
+const MOST: f64 = 5.0;
+/// What is made safe at once, if the advice is followed.
+const SYNCS_TOGETHER: f64 = 16.0;
 /// A loop that sleeps less often for each event does not tell when that comes.
 const LEAST_NAPS: f64 = 2.0;
 /// A share above this is everything there is.
@@ -86,6 +89,7 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         Subkind::Coherence => Some(1.0 - basis.stalled?),
         Subkind::Scalar | Subkind::Underused => Some((f? / 0.5).max(b.unwrap_or(0.0))),
         Subkind::Vector => Some(f? / 0.9),
+        Subkind::Sync => Some(1.0 / SYNCS_TOGETHER),
         // What comes within the first sleep may come at any point of it.
         Subkind::PollLoop => {
             let naps = basis.waits_per_call.filter(|&naps| naps >= LEAST_NAPS)?;

@@ -47,7 +47,7 @@ impl KernelWork {
     pub(super) fn kind(self) -> (Kind, Option<Subkind>) {
         match self {
             Self::Copy => (Kind::Io, Some(Subkind::Copy)),
-            Self::Sync => (Kind::Io, Some(Subkind::Disk)),
+            Self::Sync => (Kind::Io, Some(Subkind::Sync)),
             Self::Pages => (Kind::Memory, Some(Subkind::FirstTouch)),
             Self::Yield => (Kind::Scheduling, Some(Subkind::Spin)),
             Self::Other => (Kind::Other, None),

@@ -47,7 +47,11 @@ pub(super) fn looked_at(
     let has_moments = !profile.snapshots.moments.is_empty();
     if knows_waits && ledger.in_flight_ns > 0 {
         for (subkind, name) in CHECKED {
-            let rows = ledger.rows.iter().filter(|row| row.blamed.subkind == Some(subkind));
+            let is_it = |of: Option<Subkind>| match of {
+                Some(Subkind::Sync) => subkind == Subkind::Disk,
+                of => of == Some(subkind),
+            };
+            let rows = ledger.rows.iter().filter(|row| is_it(row.blamed.subkind));
             // A thread's CPU clock does not tell preemption from waits; spinning is seen in samples only.
             let is_known = match subkind {
                 Subkind::Oversubscribed => knows_preemption,

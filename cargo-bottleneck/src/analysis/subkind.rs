@@ -29,6 +29,8 @@ pub enum Subkind {
     Copy,
     /// Waits for files: read, written, or mapped and not yet in memory.
     Disk,
+    /// Waits until data are safe on the disk.
+    Sync,
     /// Waits for a peer behind a socket.
     Network,
     /// Waits for another process behind a pipe or a Unix socket.
@@ -61,7 +63,7 @@ pub enum Subkind {
 
 impl Subkind {
     /// Every sub-kind.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Bandwidth,
         Self::Cache,
         Self::Latency,
@@ -75,6 +77,7 @@ impl Subkind {
         Self::Branchy,
         Self::Copy,
         Self::Disk,
+        Self::Sync,
         Self::Network,
         Self::Pipe,
         Self::ChildProcess,
@@ -107,6 +110,7 @@ impl Subkind {
             Self::Branchy => "branchy",
             Self::Copy => "copy",
             Self::Disk => "disk",
+            Self::Sync => "sync",
             Self::Network => "network",
             Self::Pipe => "pipe",
             Self::ChildProcess => "child process",

@@ -120,6 +120,13 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Io,
+        subkind: Some(Subkind::Sync),
+        cause: "waits until data are safe on the disk",
+        next: "make many things safe at once: a sync (`fsync`, `sync_data`) for every 16th or after some time, or by a thread that \
+               nobody waits for",
+    },
+    Advice {
+        kind: Kind::Io,
         subkind: Some(Subkind::Network),
         cause: "waits for a peer behind a socket",
         next: "ask earlier and for several things at once (pipeline, batch), or move the peer closer; its own time is not ours",

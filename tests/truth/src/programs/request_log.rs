@@ -27,7 +27,7 @@ pub const PROGRAMS: &[Program] = &[Program::known(
     "19",
     "request_log",
     "io",
-    &["disk"],
+    &["sync", "disk"],
     "every token is written to a log and made safe before the next one",
     run,
 )
