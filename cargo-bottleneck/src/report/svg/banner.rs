@@ -225,6 +225,10 @@ fn place(path: &[String]) -> String {
 fn measurement(evidence: &Evidence) -> String {
     let Evidence { what, value, unit, of, .. } = evidence;
     let reference = match of {
+        Some(ridge) if unit.ends_with("/byte") => {
+            let side = if value < ridge { "left" } else { "right" };
+            format!(", {side} of the ridge at {}", number(*ridge))
+        }
         Some(of) if *of > 0.0 => {
             format!(" = {:.0}% of {} {unit}", 100.0 * value / of, number(*of))
         }

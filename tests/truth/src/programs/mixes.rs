@@ -119,6 +119,20 @@ impl Part for Gather {
     }
 }
 
+/// Lookups that a user waits for, like the request of [`Crowd`] beside them.
+struct Asked(Gather);
+
+impl Part for Asked {
+    fn scale(&mut self, factor: f64) {
+        self.0.scale(factor);
+    }
+
+    fn run(&mut self, seen: bool) -> f64 {
+        let _span = seen.then(|| span!("embed", request));
+        time(|| self.0.run()).as_secs_f64()
+    }
+}
+
 impl Part for Requests {
     fn prepare(&mut self) {
         self.make_cold();
@@ -274,7 +288,7 @@ fn starvation_gemm(trial: &Trial, share: f64, layout: Layout) -> Result<(), Deni
 
 fn crowd_gather(trial: &Trial, share: f64, layout: Layout) -> Result<(), Denied> {
     let crowd = Crowd(Compute::taking(Duration::from_millis(5)));
-    run(trial, share, layout, crowd, Gather::taking)
+    run(trial, share, layout, crowd, |duration| Asked(Gather::taking(duration)))
 }
 
 fn gather_gemm(trial: &Trial, share: f64, layout: Layout) -> Result<(), Denied> {
