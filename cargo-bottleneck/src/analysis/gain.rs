@@ -1,7 +1,7 @@
 //! What following the advice would be worth, end to end, and the bound that no advice can exceed.
 //!
 //! A finding holds the share `s` of the time in flight. Were it free, the whole would be `1 / (1 - s)` times as fast
-//! (Amdahl): the *bound*. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
+//! (Amdahl): the *bound*, taken at the upper end of the interval of a share that was sampled. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
 //! above the bound because `r >= 0`. Where `r` would be a guess there is no gain, only the bound. `f` and `b` are the shares
 //! of the peak and of the DRAM bandwidth that the finding reaches (medians):
 //!
@@ -58,7 +58,9 @@ impl Gain {
         let share = share.clamp(0.0, 1.0);
         let left = part_left(subkind, basis);
         let gain = left.map(|left| two_digits(1.0 / (1.0 - share + share * left.clamp(0.0, 1.0))));
-        let bound = (share < ALL).then(|| two_digits(1.0 / (1.0 - share)));
+        // Sampled shares may be larger than they look.
+        let most = share + basis.margin;
+        let bound = (most < ALL).then(|| two_digits(1.0 / (1.0 - most)));
         // Of everything nothing is left to take the time of: such a number would be noise.
         let is_number = |&gain: &f64| (LEAST..=MOST).contains(&gain);
         Self { gain: gain.filter(is_number), bound }
@@ -76,6 +78,8 @@ pub struct Basis<'a> {
     pub stalled: Option<f64>,
     /// Waits of a path for each of its calls.
     pub waits_per_call: Option<f64>,
+    /// By how much the share may be larger than it looks, because it is sampled.
+    pub margin: f64,
 }
 
 /// The part of a finding's time that is left after the advice; `None` where it would be a guess.
@@ -141,8 +145,13 @@ mod tests {
     }
 
     fn declared(share: f64, subkind: Subkind, dtype: Dtype, point: &Point) -> Gain {
-        let basis =
-            Basis { dtype: Some(dtype), point: Some(point), stalled: None, waits_per_call: None };
+        let basis = Basis {
+            dtype: Some(dtype),
+            point: Some(point),
+            stalled: None,
+            waits_per_call: None,
+            margin: 0.0,
+        };
         Gain::of(share, subkind, &basis)
     }
 
@@ -190,7 +199,7 @@ mod tests {
         #[test]
         fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0..Subkind::ALL.len(), stalled in -0.1_f64..1.1) {
             let point = point(f, b);
-            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None };
+            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None, margin: 0.0 };
             let gain = Gain::of(share, Subkind::ALL[which], &basis);
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);
