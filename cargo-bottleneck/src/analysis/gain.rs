@@ -183,6 +183,22 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_of_a_sampled_share_is_at_its_upper_end() {
+        let sampled = Basis { margin: 0.1, ..Basis::default() };
+        let gain = Gain::of(0.4, Subkind::Timer, &sampled);
+        assert_eq!((gain.gain, gain.bound), (Some(1.66), Some(2.0)));
+        assert_eq!(Gain::of(0.95, Subkind::Network, &sampled).bound, None);
+    }
+
+    #[test]
+    fn a_poll_loop_that_sleeps_once_does_not_tell_when_its_event_comes() {
+        let naps = |n| Basis { waits_per_call: Some(n), ..Basis::default() };
+        assert_eq!(Gain::of(0.8, Subkind::PollLoop, &naps(1.0)).gain, None);
+        // Of five sleeps a half of the last one.
+        assert_eq!(Gain::of(0.8, Subkind::PollLoop, &naps(5.0)).gain, Some(1.08));
+    }
+
+    #[test]
     fn half_of_the_bytes_halve_what_waits_for_them() {
         let sampled = Basis { stalled: Some(0.8), ..Basis::default() };
         let gain = Gain::of(0.5, Subkind::Bandwidth, &sampled);
