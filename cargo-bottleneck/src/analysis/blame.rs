@@ -6,13 +6,15 @@
 //! is lost. If nobody can run, it is the wait that ends by itself.
 
 use crate::kind::Kind;
-use crate::profile::{Profile, SpanIdx, TaskIdx, ThreadIdx};
+use crate::profile::{SpanIdx, TaskIdx};
 
 use super::cause::Cause;
-use super::classify::Classification;
+use super::held_up::{
+    finished, has_finished_mates, has_straggler, is_lock_held, producers, queueing, served,
+    stragglers,
+};
 use super::mixture::Ingredient;
-use super::roles::Roles;
-use super::scene::{Actor, Scene, Waiter};
+use super::scene::{Scene, Setting, Waiter};
 use super::subkind::Subkind;
 
 /// What the time of a row is.
@@ -56,16 +58,6 @@ pub(super) struct Share {
     pub(super) part: f64,
     /// The part of the moment that would be saved if nothing idled.
     pub(super) lost: f64,
-}
-
-/// What the rules look at beside the scene.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setting<'a> {
-    pub(super) profile: &'a Profile,
-    pub(super) roles: &'a Roles<'a>,
-    pub(super) classes: &'a Classification,
-    /// What keeps threads from running when no thread of the program does.
-    pub(super) taken_by: Subkind,
 }
 
 /// One row of the table.
@@ -314,101 +306,6 @@ fn kept_from_running(scene: &Scene, by: Subkind, out: &mut Vec<Share>, part: f64
         let blamed = blamed(actor.span, Part::Preempted, Kind::Scheduling, Some(by));
         out.push(Share { blamed, part: part * own, lost: lost * own });
     }
-}
-
-/// Somebody works who may hold it, or was woken to take it.
-fn is_lock_held(scene: &Scene) -> bool {
-    scene.working() > 0.0 || scene.waiters.iter().any(|it| it.cause == Cause::Wakeup)
-}
-
-/// Threads that queue for a lock which somebody who works may hold: within a request, or beside one who works at the same
-/// place. An idle worker that waits for the lock of its queue is neither.
-fn queueing<'s>(scene: &'s Scene, at: &'s Setting<'_>) -> impl Iterator<Item = &'s Waiter> {
-    let works_at_the_same = |waiter: &Waiter| {
-        scene
-            .actors
-            .iter()
-            .any(|actor| actor.on_cpu > 0.0 && at.roles.are_peers(actor.span, waiter.span))
-    };
-    scene.waiters.iter().filter(move |waiter| {
-        waiter.cause == Cause::Lock
-            && waiter.at_shared
-            && waiter.in_call
-            && (waiter.in_request || works_at_the_same(waiter))
-    })
-}
-
-/// The waiter has done its part of a region in which this thread still works: both are in calls of one site, though not of
-/// two requests, and the waiter is where its likes wait too, or makes its calls in step with the other.
-fn is_straggler(at: &Setting<'_>, actor: &Actor, waiter: &Waiter) -> bool {
-    waiter.cause == Cause::Thread
-        && waiter.in_call
-        && actor.on_cpu > 0.0
-        && actor.spins < HALF
-        && !(waiter.in_request && at.roles.is_in_request(actor.span))
-        && at.roles.are_peers(actor.span, waiter.span)
-        && (waiter.at_shared
-            || (!waiter.is_parked && at.roles.are_in_step(actor.span, waiter.span)))
-}
-
-fn has_straggler(scene: &Scene, at: &Setting<'_>, waiter: &Waiter) -> bool {
-    scene.actors.iter().any(|actor| is_straggler(at, actor, waiter))
-}
-
-fn stragglers<'s>(scene: &'s Scene, at: &'s Setting<'_>) -> impl Iterator<Item = &'s Actor> {
-    scene
-        .actors
-        .iter()
-        .filter(move |actor| scene.waiters.iter().any(|waiter| is_straggler(at, actor, waiter)))
-}
-
-/// Threads of a crew that wait outside of spans, while others of it work for a call that waits.
-fn finished(scene: &Scene, at: &Setting<'_>) -> usize {
-    let is_awaited = scene.waiters.iter().any(|it| it.in_call && it.cause.is_for_a_thread());
-    if !is_awaited {
-        return 0;
-    }
-    let works = |thread| scene.actors.iter().any(|actor| is_mate(at, actor, thread));
-    waiting_outside(scene, at).filter(|&thread| works(thread)).count()
-}
-
-fn has_finished_mates(scene: &Scene, at: &Setting<'_>, actor: &Actor) -> bool {
-    waiting_outside(scene, at).any(|thread| is_mate(at, actor, thread))
-}
-
-/// Threads that wait for others outside of any span.
-fn waiting_outside<'s>(
-    scene: &'s Scene,
-    at: &'s Setting<'_>,
-) -> impl Iterator<Item = ThreadIdx> + 's {
-    let waiting = scene.bystanders.iter().filter(|(_, cause)| cause.is_for_a_thread());
-    waiting.filter_map(|&(task, _)| at.roles.thread_of(task))
-}
-
-fn is_mate(at: &Setting<'_>, actor: &Actor, thread: ThreadIdx) -> bool {
-    let own = at.profile.spans[actor.span].thread;
-    actor.working() > 0.0 && at.roles.are_a_crew(own, thread)
-}
-
-/// Threads that work at the input for which another one starves.
-fn producers<'s>(scene: &'s Scene, at: &'s Setting<'_>) -> impl Iterator<Item = &'s Actor> {
-    let is_awaited = move |actor: &Actor| {
-        let thread = at.profile.spans[actor.span].thread;
-        let starves = |waiter: &Waiter| {
-            waiter.cause == Cause::Thread
-                && !waiter.in_request
-                && at.roles.producers_of(waiter.thread).any(|producer| producer == thread)
-        };
-        scene.waiters.iter().any(starves)
-    };
-    scene.actors.iter().filter(move |actor| actor.on_cpu > 0.0 && is_awaited(actor))
-}
-
-/// The threads for which threads without spans may work: the innermost reason to wait first.
-pub(super) fn served(scene: &Scene) -> impl Iterator<Item = &Waiter> {
-    let is_served = |it: &&Waiter| it.cause.is_for_a_thread();
-    let has_calls = scene.waiters.iter().any(|it| is_served(&it) && it.in_call);
-    scene.waiters.iter().filter(move |it| is_served(it) && it.in_call == has_calls)
 }
 
 /// Kinds are those of the paths that wait: what they declare is done by the helpers.

@@ -349,15 +349,17 @@ impl Finding {
     pub(super) fn gain(&self, facts: &Facts<'_>) -> Gain {
         let is_wall_time = facts.ledger.basis != Basis::ThreadTime;
         let Some(subkind) = self.subkind.filter(|_| is_wall_time) else { return Gain::default() };
+        // The interval is that of the largest share; small ones are known better.
+        let margin = |share: f64| facts.ledger.interval * (2.0 * share).min(1.0);
         if self.kind == Kind::Scheduling && self.lost > 0.0 {
             // The whole moment is to blame on scheduling, but a part of its CPUs works.
             let path = &facts.profile.spans[self.lead];
-            let waits_per_call = Some(path.waits as f64 / path.calls.max(1) as f64);
-            return Gain::of(
-                self.lost,
-                subkind,
-                &gain::Basis { waits_per_call, ..Default::default() },
-            );
+            let basis = gain::Basis {
+                waits_per_call: Some(path.waits as f64 / path.calls.max(1) as f64),
+                margin: margin(self.lost),
+                ..gain::Basis::default()
+            };
+            return Gain::of(self.lost, subkind, &basis);
         }
         let region = match self.part {
             Part::OnCpu | Part::Helpers => {
@@ -374,6 +376,7 @@ impl Finding {
             point: region.and_then(|region| region.point.as_ref()),
             stalled: stalled.filter(|_| matches!(self.part, Part::OnCpu | Part::Helpers)),
             waits_per_call: None,
+            margin: margin(self.with_likes),
         };
         Gain::of(self.with_likes, subkind, &basis)
     }

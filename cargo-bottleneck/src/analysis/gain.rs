@@ -1,7 +1,7 @@
 //! What following the advice would be worth, end to end, and the bound that no advice can exceed.
 //!
 //! A finding holds the share `s` of the time in flight. Were it free, the whole would be `1 / (1 - s)` times as fast
-//! (Amdahl): the *bound*. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
+//! (Amdahl): the *bound*, taken at the upper end of the interval of a share that was sampled. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
 //! above the bound because `r >= 0`. Where `r` would be a guess there is no gain, only the bound. `f` and `b` are the shares
 //! of the peak and of the DRAM bandwidth that the finding reaches (medians):
 //!
@@ -58,7 +58,9 @@ impl Gain {
         let share = share.clamp(0.0, 1.0);
         let left = part_left(subkind, basis);
         let gain = left.map(|left| two_digits(1.0 / (1.0 - share + share * left.clamp(0.0, 1.0))));
-        let bound = (share < ALL).then(|| two_digits(1.0 / (1.0 - share)));
+        // Sampled shares may be larger than they look.
+        let most = share + basis.margin;
+        let bound = (most < ALL).then(|| two_digits(1.0 / (1.0 - most)));
         // Of everything nothing is left to take the time of: such a number would be noise.
         let is_number = |&gain: &f64| (LEAST..=MOST).contains(&gain);
         Self { gain: gain.filter(is_number), bound }
@@ -76,6 +78,8 @@ pub struct Basis<'a> {
     pub stalled: Option<f64>,
     /// Waits of a path for each of its calls.
     pub waits_per_call: Option<f64>,
+    /// By how much the share may be larger than it looks, because it is sampled.
+    pub margin: f64,
 }
 
 /// The part of a finding's time that is left after the advice; `None` where it would be a guess.
@@ -141,8 +145,13 @@ mod tests {
     }
 
     fn declared(share: f64, subkind: Subkind, dtype: Dtype, point: &Point) -> Gain {
-        let basis =
-            Basis { dtype: Some(dtype), point: Some(point), stalled: None, waits_per_call: None };
+        let basis = Basis {
+            dtype: Some(dtype),
+            point: Some(point),
+            stalled: None,
+            waits_per_call: None,
+            margin: 0.0,
+        };
         Gain::of(share, subkind, &basis)
     }
 
@@ -174,6 +183,22 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_of_a_sampled_share_is_at_its_upper_end() {
+        let sampled = Basis { margin: 0.1, ..Basis::default() };
+        let gain = Gain::of(0.4, Subkind::Timer, &sampled);
+        assert_eq!((gain.gain, gain.bound), (Some(1.66), Some(2.0)));
+        assert_eq!(Gain::of(0.95, Subkind::Network, &sampled).bound, None);
+    }
+
+    #[test]
+    fn a_poll_loop_that_sleeps_once_does_not_tell_when_its_event_comes() {
+        let naps = |n| Basis { waits_per_call: Some(n), ..Basis::default() };
+        assert_eq!(Gain::of(0.8, Subkind::PollLoop, &naps(1.0)).gain, None);
+        // Of five sleeps a half of the last one.
+        assert_eq!(Gain::of(0.8, Subkind::PollLoop, &naps(5.0)).gain, Some(1.08));
+    }
+
+    #[test]
     fn half_of_the_bytes_halve_what_waits_for_them() {
         let sampled = Basis { stalled: Some(0.8), ..Basis::default() };
         let gain = Gain::of(0.5, Subkind::Bandwidth, &sampled);
@@ -190,7 +215,7 @@ mod tests {
         #[test]
         fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0..Subkind::ALL.len(), stalled in -0.1_f64..1.1) {
             let point = point(f, b);
-            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None };
+            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None, margin: 0.0 };
             let gain = Gain::of(share, Subkind::ALL[which], &basis);
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);

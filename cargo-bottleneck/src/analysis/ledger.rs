@@ -11,13 +11,13 @@ use crate::profile::snapshots::State;
 use crate::profile::{Doing, OffCpuSource, Profile, SpanIdx};
 
 use super::attribution::SelfTime;
-use super::blame::{Blamed, Part, Setting, Share, blame, stalled};
+use super::blame::{Blamed, Part, Share, blame, stalled};
 use super::cause::Cause;
 use super::classify::Classification;
 use super::in_flight::InFlight;
 use super::kinds::{ByKind, ratio};
 use super::roles::{Roles, cause_of};
-use super::scene::Scene;
+use super::scene::{Scene, Setting};
 use super::subkind::Subkind;
 use super::{Column, interference};
 

@@ -19,6 +19,7 @@ mod frames;
 mod from_machine;
 mod function_name;
 pub mod gain;
+mod held_up;
 mod hot_code;
 pub mod identity;
 pub mod in_flight;

@@ -6,7 +6,7 @@ use crate::profile::{Profile, SpanIdx};
 use super::attribution::SelfTime;
 use super::roles::{Roles, cause_of};
 use super::scene::Scene;
-use super::{Column, blame};
+use super::{Column, held_up};
 
 /// What others did while a path waited for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub(super) fn helped(
         let weight = moment.weight_ns as f64;
         let scene = Scene::of(roles, moment, doings);
         let running: f64 = scene.helpers.iter().map(|it| it.on_cpu).sum();
-        let n_served = blame::served(&scene).count().max(1) as f64;
-        for waiter in blame::served(&scene) {
+        let n_served = held_up::served(&scene).count().max(1) as f64;
+        for waiter in held_up::served(&scene) {
             let weights = &mut weights[waiter.span];
             if scene.actors.is_empty() {
                 weights.helped += weight * running / n_served;
@@ -92,7 +92,7 @@ pub fn working_threads(profile: &Profile) -> u32 {
         let scene = Scene::of(&roles, moment, profile.snapshots.doings(moment));
         let own: f64 = scene.actors.iter().filter(|it| declared[it.span]).map(|it| it.on_cpu).sum();
         let has_served =
-            scene.actors.is_empty() && blame::served(&scene).any(|waiter| declared[waiter.span]);
+            scene.actors.is_empty() && held_up::served(&scene).any(|waiter| declared[waiter.span]);
         let helping: f64 =
             if has_served { scene.helpers.iter().map(|it| it.on_cpu).sum() } else { 0.0 };
         if own + helping > 0.0 {

@@ -1,10 +1,12 @@
 //! One moment of the run as blame sees it: who works, who could, who waits, and what idles.
 
 use crate::profile::snapshots::State;
-use crate::profile::{Doing, Moment, SpanIdx, TaskIdx, ThreadIdx};
+use crate::profile::{Doing, Moment, Profile, SpanIdx, TaskIdx, ThreadIdx};
 
 use super::cause::Cause;
+use super::classify::Classification;
 use super::roles::{Roles, cause_of};
+use super::subkind::Subkind;
 
 /// What a parked thread of the standard library waits for.
 const PARKED: u32 = u32::MAX;
@@ -56,6 +58,16 @@ pub(super) struct Waiter {
 pub(super) struct Helper {
     pub(super) task: TaskIdx,
     pub(super) on_cpu: f64,
+}
+
+/// What the rules look at beside the scene.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) roles: &'a Roles<'a>,
+    pub(super) classes: &'a Classification,
+    /// What keeps threads from running when no thread of the program does.
+    pub(super) taken_by: Subkind,
 }
 
 /// One moment.

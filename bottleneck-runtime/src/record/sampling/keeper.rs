@@ -10,14 +10,13 @@ use super::{Tables, handler, repair};
 use crate::os;
 use crate::record::session::Session;
 
-/// How often it is looked for instructions that were sampled for the first time, how many are served at once, and the share of
-/// CPU time that this may need.
+/// How often it is looked for instructions that were sampled for the first time, and how many are served at once.
 const CODE_NS: u64 = 20_000_000;
 const AT_ONCE: usize = 32;
-const SHARE_OF_CODE: u64 = 1000;
-/// After so many copies most code that matters is known; what is new then may wait.
-const FIRST_COPIES: u32 = 10;
-const SHARE_OF_LATER_CODE: u64 = 8000;
+/// What serving them may cost at any time, and what share of CPU time beyond that: most code that matters is new soon, but
+/// another phase of the program has code of its own.
+const FREE_CODE_NS: u64 = 2_000_000;
+const SHARE_OF_CODE: u64 = 4000;
 /// How often memory is listed, and the share of CPU time that lists may need.
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
@@ -44,8 +43,9 @@ pub(in crate::record) struct Keeper {
     code_due_ns: u64,
     list_due_ns: u64,
     lists: u32,
-    /// Copies of code that were made.
-    copies: u32,
+    /// When this began, and what copies of code have cost since.
+    began_ns: u64,
+    code_cost_ns: u64,
     served_due_ns: u64,
 }
 
@@ -77,7 +77,8 @@ impl Keeper {
             code_due_ns: 0,
             list_due_ns: 0,
             lists: 0,
-            copies: 0,
+            began_ns: os::time::monotonic_ns(),
+            code_cost_ns: 0,
             served_due_ns: 0,
         };
         keeper.list_code();
@@ -121,9 +122,10 @@ impl Keeper {
             self.list_code();
         }
         let cost_ns = os::time::thread_cpu_ns().saturating_sub(began_ns);
-        self.copies += 1;
-        let share = if self.copies < FIRST_COPIES { SHARE_OF_CODE } else { SHARE_OF_LATER_CODE };
-        self.code_due_ns = now_ns + CODE_NS.max(cost_ns * share);
+        self.code_cost_ns += cost_ns;
+        let beyond_ns = self.code_cost_ns.saturating_sub(FREE_CODE_NS);
+        let earned_ns = self.began_ns.saturating_add(beyond_ns.saturating_mul(SHARE_OF_CODE));
+        self.code_due_ns = (now_ns + CODE_NS).max(earned_ns);
         true
     }
 
