@@ -11,11 +11,13 @@ use super::cause::Cause;
 use super::roles::{Roles, cause_of};
 use crate::profile::snapshots::State;
 
-/// A producer is on a CPU for this part of the time in flight,
+/// A producer is on a CPU for this part of the time in which its consumer has spans,
 const SATURATED: f64 = 0.85;
-/// and in this part of the moments at which its consumer waits.
+/// and in this part of the moments at which that waits.
 const COVERED: f64 = 0.9;
-/// A consumer works for this part of the time in flight at least,
+/// A consumer has spans for this part of the time in flight at least,
+const PRESENT: f64 = 0.05;
+/// works for this part of that,
 const WORKS: f64 = 0.08;
 /// waits for this part of it at least,
 const WAITS: f64 = 0.3;
@@ -29,6 +31,10 @@ const MOST_THREADS: usize = 64;
 /// What one thread did over the run, in weights of moments.
 #[derive(Clone, Debug, Default)]
 struct Career {
+    /// Had a span, or ran between two.
+    present: f64,
+    /// By thread: of `present`, the part in which that one ran.
+    with: Vec<f64>,
     ran: f64,
     /// Waited for a thread, in a span outside of requests.
     waited: f64,
@@ -50,18 +56,19 @@ pub(super) fn pairs(roles: &Roles<'_>) -> Vec<(ThreadIdx, ThreadIdx)> {
     let (careers, whole) = careers(roles);
     let mut res = Vec::new();
     for (consumer, career) in careers.iter().enumerate() {
-        let is_starved = career.ran >= WORKS * whole
-            && career.waited >= WAITS * whole
+        let is_starved = career.present >= PRESENT * whole
+            && career.ran >= WORKS * career.present
+            && career.waited >= WAITS * career.present
             && career.turns >= TURNS
             && career.calls >= CALLS
             && works_for_the_model(roles, ThreadIdx::from_position(consumer));
         if !is_starved {
             continue;
         }
-        for (producer, other) in careers.iter().enumerate() {
+        for producer in 0..n {
             let pair = (ThreadIdx::from_position(consumer), ThreadIdx::from_position(producer));
             if consumer != producer
-                && other.ran >= SATURATED * whole
+                && career.with[producer] >= SATURATED * career.present
                 && career.beside[producer] >= COVERED * career.waited
                 && !have_one_role(profile, pair.0, pair.1)
             {
@@ -75,7 +82,8 @@ pub(super) fn pairs(roles: &Roles<'_>) -> Vec<(ThreadIdx, ThreadIdx)> {
 fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
     let profile = roles.profile;
     let n = profile.threads.len();
-    let mut careers = vec![Career { beside: vec![0.0; n], ..Career::default() }; n];
+    let nobody = Career { beside: vec![0.0; n], with: vec![0.0; n], ..Career::default() };
+    let mut careers = vec![nobody; n];
     let mut whole = 0.0;
     for moment in &profile.snapshots.moments {
         let doings = profile.snapshots.doings(moment);
@@ -98,6 +106,13 @@ fn careers(roles: &Roles<'_>) -> (Vec<Career>, f64) {
             careers[thread].is_waiting = false;
         }
         for (thread, doing) in of_threads() {
+            // The phases of a program in which it is not there are not its own.
+            if doing.span.is_some() || runs(doing.state) {
+                careers[thread].present += weight;
+                for &other in &running {
+                    careers[thread].with[other] += weight;
+                }
+            }
             let waits = cause_of(doing) == Some(Cause::Thread);
             if let Some(span) = doing.span.filter(|&span| waits && !roles.is_in_request(span)) {
                 let path = &profile.spans[span];

@@ -120,7 +120,8 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
         && let Some(group) = group_of(&slot.groups, place.reference)
     {
         if let Some(address) = address {
-            group.add(Found { sampled: registers.ip, open_since, address, ticks });
+            let found = Found { sampled: registers.ip, open_since, address, ticks };
+            group.add(found, mean_length(place.node));
         }
         let is_probing = tables.accesses.head.is_probing.load(Relaxed) == 1;
         if registers.can_fault && is_probing && !slot.pauses() {
@@ -134,12 +135,16 @@ fn note_access(tables: &Tables, slot: &Slot, registers: &Registers, place: &Plac
     tables.accesses.append(&access);
 }
 
+/// Ticks that a call of a node takes on average; 0 if none has ended yet.
+fn mean_length(node: &Node) -> u64 {
+    node.total.load(Relaxed).checked_div(node.count.load(Relaxed)).unwrap_or(0)
+}
+
 /// Times loads of what the span is about to need: what calls before this one used a little later after their beginning, or,
 /// where none did, what lies ahead of an even advance.
 fn probe_ahead(tables: &Tables, slot: &Slot, group: &Group, node: &Node, access: &mut AccessData) {
     let age = access.ticks - access.open_since;
-    let calls = node.count.load(Relaxed);
-    let length = node.total.load(Relaxed).checked_div(calls).unwrap_or(age);
+    let length = Some(mean_length(node)).filter(|&length| length != 0).unwrap_or(age);
     let unit = tables.ticks_of_50_us;
     let from = age + unit / 10;
     let until = from + unit.max(length / 8);

@@ -1,6 +1,10 @@
 //! The addresses that a thread's samples found lately, by node: where calls before this one were, so and so long after their
 //! beginning. Read and written by the signal handler of one thread alone.
-#![expect(clippy::cast_possible_truncation, reason = "positions are below the number of addresses")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positions are below the number of addresses; casts saturate"
+)]
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -27,7 +31,8 @@ pub(super) struct Group {
     rate: AtomicU64,
     /// Bytes per tick that two pairs of samples agreed on; NaN where they did not.
     agreed: AtomicU64,
-    /// Ticks since the call began, and address.
+    /// Ticks since the call began, and address; 0 where there is none yet. Each part of a call has a place of its own, so that
+    /// a long call does not push out what the one before it used later.
     addresses: [[AtomicU64; 2]; ADDRESSES],
 }
 
@@ -49,7 +54,7 @@ impl Group {
     fn restart(&self) {
         self.uses.store(0, Relaxed);
         self.written.store(0, Relaxed);
-        for word in &self.last {
+        for word in self.last.iter().chain(self.addresses.iter().flatten()) {
             word.store(0, Relaxed);
         }
         for rate in [&self.rate, &self.agreed] {
@@ -57,12 +62,17 @@ impl Group {
         }
     }
 
-    /// Adds a sample.
-    pub(super) fn add(&self, found: Found) {
+    /// Adds a sample of a call; calls take `length` ticks on average, 0 if none has ended yet.
+    pub(super) fn add(&self, found: Found, length: u64) {
         self.uses.store(self.uses.load(Relaxed).saturating_add(1), Relaxed);
+        let since = found.ticks.saturating_sub(found.open_since);
         let written = self.written.load(Relaxed);
-        if let Some([phase, address]) = self.addresses.get(written as usize % ADDRESSES) {
-            phase.store(found.ticks.saturating_sub(found.open_since), Relaxed);
+        let place = match length {
+            0 => written as usize % ADDRESSES,
+            length => (since as f64 / length as f64 * ADDRESSES as f64) as usize,
+        };
+        if let Some([phase, address]) = self.addresses.get(place.min(ADDRESSES - 1)) {
+            phase.store(since, Relaxed);
             address.store(found.address, Relaxed);
             self.written.store(written + 1, Relaxed);
         }
@@ -106,12 +116,12 @@ impl Group {
         until: u64,
         random: u64,
     ) -> impl Iterator<Item = u64> + '_ {
-        let filled = (self.written.load(Relaxed) as usize).min(ADDRESSES);
-        let first = if filled == 0 { 0 } else { random as usize % filled };
-        (first..filled).chain(0..first).filter_map(move |at| {
+        let first = random as usize % ADDRESSES;
+        (first..ADDRESSES).chain(0..first).filter_map(move |at| {
             let [phase, address] = self.addresses.get(at)?;
             let phase = phase.load(Relaxed);
-            (from <= phase && phase < until).then(|| address.load(Relaxed))
+            let is_there = from <= phase && phase < until;
+            is_there.then(|| address.load(Relaxed)).filter(|&address| address != 0)
         })
     }
 }
@@ -153,7 +163,7 @@ mod tests {
         let groups = groups();
         let group = group_of(&groups, 5).unwrap();
         for at in 0..200 {
-            group.add(found(at * 10, 0x1000 + at));
+            group.add(found(at * 10, 0x1000 + at), 0);
         }
         // The last 64 are left: phases 1360 to 1990.
         let mut seen: Vec<u64> = group.between(0, 1400, 17).collect();
@@ -164,16 +174,33 @@ mod tests {
     }
 
     #[test]
+    fn a_long_call_leaves_what_the_one_before_used_later() {
+        // Calls of 1000 samples each; the second is at a quarter.
+        let groups = groups();
+        let group = group_of(&groups, 5).unwrap();
+        for at in 0..1000 {
+            group.add(found(at * 10, 0x10_0000 + at), 10_000);
+        }
+        for at in 0..250 {
+            group.add(found(at * 10, 0x20_0000 + at), 10_000);
+        }
+        let later: Vec<u64> = group.between(2_500, 10_000, 3).collect();
+        assert!(40 <= later.len() && later.iter().all(|address| address >> 20 == 1), "{later:x?}");
+        let earlier = group.between(0, 2_400, 3);
+        assert!(earlier.into_iter().all(|address| address >> 20 == 2));
+    }
+
+    #[test]
     fn a_node_that_is_sampled_more_takes_the_place_of_another() {
         let groups = groups();
         for node in 1..=200 {
             if let Some(group) = group_of(&groups, node) {
-                group.add(found(1, u64::from(node)));
+                group.add(found(1, u64::from(node)), 0);
             }
         }
         for _ in 0..20 {
             if let Some(group) = group_of(&groups, 777) {
-                group.add(found(2, 0x7777));
+                group.add(found(2, 0x7777), 0);
             }
         }
         let group = group_of(&groups, 777).unwrap();
@@ -185,16 +212,16 @@ mod tests {
     fn only_an_even_advance_is_drawn_on() {
         let groups = groups();
         let group = group_of(&groups, 5).unwrap();
-        group.add(found(1000, 10_000));
-        group.add(found(2000, 20_000));
+        group.add(found(1000, 10_000), 0);
+        group.add(found(2000, 20_000), 0);
         assert_eq!(group.ahead(100), None, "one pair agrees with nothing");
-        group.add(found(3000, 30_500));
+        group.add(found(3000, 30_500), 0);
         assert_eq!(group.ahead(100), Some(30_500 + 1050));
-        group.add(found(4000, 90_000));
+        group.add(found(4000, 90_000), 0);
         assert_eq!(group.ahead(100), None, "a jump");
-        group.add(found(5000, 20_000));
+        group.add(found(5000, 20_000), 0);
         assert_eq!(group.ahead(100), None, "back");
-        group.add(Found { open_since: 1, ..found(6000, 30_000) });
+        group.add(Found { open_since: 1, ..found(6000, 30_000) }, 0);
         assert_eq!(group.ahead(100), None, "another call");
     }
 
@@ -202,13 +229,13 @@ mod tests {
     fn what_stays_at_one_address_will_be_there() {
         let groups = groups();
         let group = group_of(&groups, 5).unwrap();
-        group.add(found(1000, 10_000));
+        group.add(found(1000, 10_000), 0);
         assert_eq!(group.ahead(100), None, "nothing before it");
-        group.add(Found { sampled: 8, ..found(2000, 10_000) });
+        group.add(Found { sampled: 8, ..found(2000, 10_000) }, 0);
         assert_eq!(group.ahead(100), None, "one pair agrees with nothing");
-        group.add(Found { sampled: 9, ..found(3000, 10_000) });
+        group.add(Found { sampled: 9, ..found(3000, 10_000) }, 0);
         assert_eq!(group.ahead(100), Some(10_000));
-        group.add(found(4000, 10_100));
+        group.add(found(4000, 10_100), 0);
         assert_eq!(group.ahead(100), None, "it moves");
     }
 }
