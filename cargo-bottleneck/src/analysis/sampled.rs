@@ -102,7 +102,7 @@ impl Witness for Sampled {
         let pieces = || self.code.pieces.iter().filter(|piece| piece.who == who);
         let n: u64 = pieces().map(Piece::n_own).sum();
         let on_vectors: u64 = pieces().map(|piece| piece.on_vectors).sum();
-        n >= at::LEAST_NUMERIC && 2 * on_vectors >= n
+        n >= at::LEAST_NUMERIC && on_vectors as f64 >= at::NUMERIC * n as f64
     }
 }
 

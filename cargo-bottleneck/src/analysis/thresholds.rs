@@ -18,7 +18,9 @@ pub(super) const LEAST_SAMPLES: u64 = 50;
 /// Unless most of them are in system calls that say what they do; then so many suffice for a weak word.
 pub(super) const LEAST_IN_CALLS: u64 = 10;
 /// With fewer samples of its instructions nobody is taken for a model.
-pub(super) const LEAST_NUMERIC: u64 = 20;
+pub(super) const LEAST_NUMERIC: u64 = 10;
+/// Nor with less of them on vectors.
+pub(super) const NUMERIC: f64 = 0.6;
 /// With fewer timed loads nothing is said of it, unless hardly an instruction of it is held up by memory:
 pub(super) const LEAST_PROBES: u64 = 24;
 /// below this share of instructions that wait for data, no load needs to be timed. Trials: compute-bound kernels without

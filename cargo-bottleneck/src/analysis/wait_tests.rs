@@ -32,7 +32,7 @@ fn waits_by_cause() {
     for (wait, expected) in [
         (fault(), "I/O disk load 100%"),
         (read(Target::PlainFile), "I/O disk load 100%"),
-        (sync(), "I/O disk load 100%"),
+        (sync(), "I/O sync load 100%"),
         (receive(Target::NearSocket), "I/O network load 100%"),
         (connect(), "I/O network load 100%"),
         (read(Target::PipeEnd), "I/O pipe load 100%"),
