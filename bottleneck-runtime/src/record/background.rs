@@ -22,7 +22,7 @@ const PERIOD_NS: u64 = 100_000_000;
 /// The first account comes after so long, the next after twice the time: a program that is killed early has times too.
 const FIRST_PERIOD_NS: u64 = 1_000_000;
 /// With very many threads the accounts take longer: they come so rarely then that they need no more than this share.
-const SHARE_OF_ACCOUNTS: u64 = 1000;
+const SHARE_OF_ACCOUNTS: u64 = 1500;
 /// How often it is looked at what was taken from the process, and the share of CPU time that the looks may need: the file
 /// with the steal time is long on a machine of many CPUs.
 const CONDITIONS_NS: u64 = 1_000_000_000;

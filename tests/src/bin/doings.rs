@@ -34,8 +34,8 @@ fn main() {
     }
 }
 
-/// How long the threads of the measurements of cost live.
-const LIFE: Duration = Duration::from_secs(2);
+/// How long the threads of the measurements of cost live: what the beginning of a recording costs once is a small part of it.
+const LIFE: Duration = Duration::from_secs(4);
 
 static LOCK: Mutex<()> = Mutex::new(());
 static IS_OVER: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());

@@ -15,12 +15,12 @@ const CODE_NS: u64 = 20_000_000;
 const AT_ONCE: usize = 32;
 /// What serving them may cost at any time, and what share of CPU time beyond that: most code that matters is new soon, but
 /// another phase of the program has code of its own.
-const FREE_CODE_NS: u64 = 2_000_000;
+const FREE_CODE_NS: u64 = 1_000_000;
 const SHARE_OF_CODE: u64 = 4000;
 /// How often memory is listed, and the share of CPU time that lists may need.
 const LIST_NS: u64 = 250_000_000;
 const FIRST_LIST_NS: u64 = 80_000_000;
-const FIRST_LISTS: u32 = 4;
+const FIRST_LISTS: u32 = 3;
 /// What the first lists may need: nothing is probed before there were some, and short programs end soon.
 const SHARE_OF_FIRST_LISTS: u64 = 200;
 const SHARE_OF_LISTS: u64 = 4000;
