@@ -56,11 +56,12 @@ fn share(doings: &[Entry], did: impl Fn(&Entry) -> bool) -> f64 {
 }
 
 #[track_caller]
-fn mostly(seen: &Seen, name: &str, did: impl Fn(&Entry) -> bool) {
+fn mostly(seen: &Seen, name: &str, did: impl Fn(&Entry) -> bool + Copy) {
     let doings = seen.doings(name);
     assert!(doings.len() > 5, "{name}: {} snapshots", doings.len());
     let share = share(&doings, did);
-    assert!(share > 0.8, "{name}: {share} of {:?}", doings.last());
+    let others: Vec<_> = doings.iter().filter(|entry| !did(entry)).collect();
+    assert!(share > 0.8, "{name}: {share} of {:?}, not {others:?}", doings.last());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use std::sync::PoisonError;
 
+use super::recorder::Recorder;
 use super::sampling;
 use super::session::Session;
 use super::snapshot_table::{self, Entry, MOST_ENTRIES, Moment, SnapshotTable};
@@ -41,6 +42,8 @@ pub(super) struct Sampler {
     listed_ns: u64,
     /// Threads that have ever recorded, when the list was made.
     listed_threads: u64,
+    /// The same, when the tasks that were known got their recorders.
+    connected_threads: u64,
     /// The list does not fit what was seen.
     is_outdated: bool,
     /// The next list comes then at the earliest.
@@ -88,6 +91,7 @@ impl Sampler {
             own_tid: os::thread::tid(),
             listed_ns: 0,
             listed_threads: 0,
+            connected_threads: 0,
             is_outdated: true,
             may_list_ns: 0,
             counted_ns: 0,
@@ -128,8 +132,12 @@ impl Sampler {
             let before_ns = os::time::thread_cpu_ns();
             self.list_tasks(now_ns);
             self.listed_threads = threads;
+            self.connected_threads = threads;
             let cost_ns = os::time::thread_cpu_ns().saturating_sub(before_ns);
             self.may_list_ns = now_ns + SHARE_OF_LISTS * cost_ns;
+        } else if threads != self.connected_threads {
+            self.connect_recorders(now_ns);
+            self.connected_threads = threads;
         }
         let able = self.look_at_tasks(wake_up);
         let cpu_ns = os::time::process_cpu_ns();
@@ -228,12 +236,7 @@ impl Sampler {
     /// Brings the list of tasks up to date: those that ended go, new ones come, and each has the recorder that it has now.
     fn list_tasks(&mut self, now_ns: u64) {
         let recorders = self.session.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        let attached = || {
-            recorders.iter().copied().filter(|recorder| {
-                let flags = recorder.tree.flags.load(Relaxed);
-                flags & tree::FLAG_IN_USE != 0 && flags & tree::FLAG_RECORDER == 0
-            })
-        };
+        let attached = || attached(&recorders);
         if task::list(&mut self.tids).is_err() {
             // No `/proc`: at least those that are known.
             self.tids.clear();
@@ -279,12 +282,35 @@ impl Sampler {
         self.is_outdated = false;
     }
 
+    /// Gives the known tasks that opened their first span their recorders. Unlike a list it reads no file, so that it need
+    /// not wait until one may be made.
+    fn connect_recorders(&mut self, now_ns: u64) {
+        let recorders = self.session.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        for recorder in attached(&recorders) {
+            let tid = recorder.tree.tid.load(Relaxed);
+            if let Ok(at) = self.watched.binary_search_by_key(&tid, |watched| watched.tid)
+                && self.watched[at].recorder.is_none()
+            {
+                self.watched[at].next_recorder = Some(recorder);
+                self.watched[at].take_next_recorder(&mut self.tasks, now_ns);
+            }
+        }
+    }
+
     /// Notes the CPU time of tasks without spans.
     pub(super) fn note_cpu_times(&self) {
         for watched in &self.watched {
             watched.note_cpu(&self.tasks);
         }
     }
+}
+
+/// The recorders that threads of the program have now.
+fn attached(recorders: &[&'static Recorder]) -> impl Iterator<Item = &'static Recorder> {
+    recorders.iter().copied().filter(|recorder| {
+        let flags = recorder.tree.flags.load(Relaxed);
+        flags & tree::FLAG_IN_USE != 0 && flags & tree::FLAG_RECORDER == 0
+    })
 }
 
 /// Whether a task waits with a span open for what another one does: threads without spans may work for it.
