@@ -22,6 +22,9 @@ const MEASURING: Duration = Duration::from_millis(40);
 /// Measured at least so often: while others have the CPU that time may be over after the first one.
 const LEAST: u32 = 100;
 
+/// What the core needs for one product.
+static SECONDS_PER_PRODUCT: OnceLock<f64> = OnceLock::new();
+
 /// An amount of compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Portion {
@@ -35,11 +38,23 @@ impl Portion {
     /// What one undisturbed core computes in `time`, at least one product. The first call measures the core.
     #[must_use]
     pub fn taking(time: Duration) -> Self {
-        static SECONDS_PER_PRODUCT: OnceLock<f64> = OnceLock::new();
         let each = *SECONDS_PER_PRODUCT.get_or_init(measure);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let products = (time.as_secs_f64() / each).round().clamp(1.0, 1e9) as u32;
         Self { products }
+    }
+
+    /// The measure of the core, in seconds, if there is one by now.
+    #[must_use]
+    pub fn measure() -> Option<f64> {
+        SECONDS_PER_PRODUCT.get().copied()
+    }
+
+    /// Takes over the measure of another process, so that both have portions of the same work. Does nothing if the core was
+    /// measured before.
+    pub fn assume(measure: f64) {
+        // Refused if there is one.
+        let _ = SECONDS_PER_PRODUCT.set(measure);
     }
 
     /// Its operations.

@@ -1,7 +1,8 @@
 //! What following the advice would be worth, end to end, and the bound that no advice can exceed.
 //!
 //! A finding holds the share `s` of the time in flight. Were it free, the whole would be `1 / (1 - s)` times as fast
-//! (Amdahl): the *bound*, taken at the upper end of the interval of a share that was sampled. Advice leaves the part `r` of the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
+//! (Amdahl): the *bound*, taken at the upper end of the interval of a share that was sampled. Advice leaves the part `r` of
+//! the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
 //! above the bound because `r >= 0`. Where `r` would be a guess there is no gain, only the bound. `f` and `b` are the shares
 //! of the peak and of the DRAM bandwidth that the finding reaches (medians):
 //!

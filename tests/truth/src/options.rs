@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How a program is called.
 pub const USAGE: &str = "usage: truth-program NAME [--seed N] [--size small|large] [--declare yes|no] [--seconds S] \
-     [--passes N] [--oracle yes|no] [--before|--after]\n       truth-program --list";
+     [--passes N] [--oracle yes|no] [--measure S] [--before|--after]\n       truth-program --list";
 
 /// How much data a program has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Options {
     pub passes: Option<u32>,
     /// Whether the program checks its own label first.
     pub oracle: bool,
+    /// The measure of the core by which portions of compute are made; of this process if there is none.
+    pub measure: Option<f64>,
     /// Which version.
     pub variant: Variant,
 }
@@ -52,6 +54,7 @@ impl Default for Options {
             time: Duration::from_secs(2),
             passes: None,
             oracle: true,
+            measure: None,
             variant: Variant::Before,
         }
     }
@@ -85,6 +88,9 @@ impl Options {
             "--size" => self.size = choice(value, "small", Size::Small, "large", Size::Large)?,
             "--declare" => self.declare = choice(value, "yes", true, "no", false)?,
             "--oracle" => self.oracle = choice(value, "yes", true, "no", false)?,
+            "--measure" => {
+                self.measure = Some(value.parse().ok().filter(|it| (1e-9..1.0).contains(it))?);
+            }
             "--passes" => self.passes = Some(value.parse().ok()?),
             "--seconds" => {
                 let seconds = value.parse().ok().filter(|it| (0.0..=3600.0).contains(it))?;
@@ -114,8 +120,7 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let all =
-            "--seed 7 --size large --declare yes --seconds 0.5 --passes 3 --oracle no --after";
+        let all = "--seed 7 --size large --declare yes --seconds 0.5 --passes 3 --oracle no --measure 3e-6 --after";
         let expected = Options {
             seed: 7,
             size: Size::Large,
@@ -123,6 +128,7 @@ mod tests {
             time: Duration::from_millis(500),
             passes: Some(3),
             oracle: false,
+            measure: Some(3e-6),
             variant: Variant::After,
         };
         assert_eq!(parsed(all), Ok(expected));

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bottleneck_examples::portion::Portion;
 use bottleneck_runtime::{Work, work};
 use serde_json::{Map, Value, json};
 
@@ -110,6 +111,9 @@ impl Trial {
             }
         }
         let seconds = started.elapsed().as_secs_f64();
+        if let Some(measure) = Portion::measure() {
+            self.tell("portion", &[("measure", measure)]);
+        }
         print(&json!({
             "program": self.name,
             "passes": passes,

@@ -14,7 +14,15 @@ fn no_verdict_names_a_wrong_kind() {
     for (name, tier) in [("gemv", 0), ("gemm", 0), ("gemv", 3), ("gemm", 3)] {
         let program = find(name).expect("it is in the table");
         let tier = Tier::ALL[tier];
-        let plan = Plan { program, tier, seed: 1, seconds: 1.0, oracle: true, is_after: false };
+        let plan = Plan {
+            program,
+            tier,
+            seed: 1,
+            seconds: 1.0,
+            oracle: true,
+            is_after: false,
+            measure: None,
+        };
         let row = plan.run_undisturbed();
         println!("{}", row.line());
         let is_wrong = matches!(row.outcome, Outcome::Judged(Judgement::Wrong, _));

@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+use bottleneck_examples::portion::Portion;
 use bottleneck_truth::options::{Options, USAGE};
 use bottleneck_truth::trial::{Denied, Trial};
 use bottleneck_truth::{DENIED, programs, table};
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(measure) = options.measure {
+        Portion::assume(measure);
+    }
     match (program.run)(&Trial::new(program.name, options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Denied(why)) => {

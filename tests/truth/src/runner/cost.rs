@@ -48,10 +48,11 @@ fn cut(count: usize) -> usize {
 pub fn measure(plan: Plan, program: &Path) -> Option<f64> {
     let (with, without) = if plan.seed.is_multiple_of(2) {
         let with = plan.run();
-        (with, plan.run_alone(program))
+        let without = Plan { measure: with.measure, ..plan }.run_alone(program);
+        (with, without)
     } else {
         let without = plan.run_alone(program);
-        (plan.run(), without)
+        (Plan { measure: without.measure, ..plan }.run(), without)
     };
     Some(without.rate()? / with.rate()? - 1.0)
 }

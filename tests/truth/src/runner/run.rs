@@ -34,6 +34,8 @@ pub struct Plan {
     pub oracle: bool,
     /// With the change that takes its bottleneck away.
     pub is_after: bool,
+    /// The measure of the core by which portions of compute are made, so that several runs do the same work.
+    pub measure: Option<f64>,
 }
 
 /// What came of it.
@@ -70,6 +72,8 @@ pub struct Row {
     pub passes: Option<f64>,
     /// Passes of the recorded part in a second.
     pub per_second: Option<f64>,
+    /// The measure of the core that it took.
+    pub measure: Option<f64>,
     /// A checksum of the results.
     pub checksum: Option<String>,
     /// The whole report.
@@ -92,6 +96,9 @@ impl Plan {
         ];
         let mut res = vec![self.program.name.to_owned()];
         res.extend(pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]));
+        if let Some(measure) = self.measure {
+            res.extend(["--measure".to_owned(), measure.to_string()]);
+        }
         if self.is_after {
             res.push("--after".to_owned());
         }
@@ -189,6 +196,7 @@ impl Plan {
             }),
             passes: result.and_then(|it| it["passes"].as_f64()),
             per_second: result.and_then(|it| it["per_second"].as_f64()),
+            measure: with("portion").and_then(|it| it["portion"]["measure"].as_f64()),
             checksum: result.and_then(|it| it["checksum"].as_str()).map(str::to_owned),
             oracle,
             summary,

@@ -83,6 +83,7 @@ pub fn run(arguments: &Arguments, mut told: impl FnMut(&str)) -> Findings {
             seconds: arguments.seconds,
             oracle: true,
             is_after: false,
+            measure: None,
         };
         let line = match job {
             Job::Verdict(tier) => {
@@ -126,7 +127,7 @@ impl Findings {
         let pair = &mut self.pairs[at];
         pair.add(&row);
         if let Some(binary) = binary {
-            pair.time(plan, binary);
+            pair.time(Plan { measure: row.measure, ..plan }, binary);
         }
         let number = |it: Option<f64>| it.map_or("none".to_owned(), |it| format!("{it:.2}"));
         let real = pair.speed_up().map(|it| it.median);
