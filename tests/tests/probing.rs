@@ -179,7 +179,11 @@ fn every_end_by_a_fault_is_what_it_is_without_sampling() {
     }
 }
 
-/// Not a test of the code but of the machine with it: prints what samples and probes cost. `--ignored` runs it.
+/// Not a test of the code but of the machine with it: prints what samples and probes cost, as the CPU time that a loop is kept
+/// from, in turns without recording, with samples, and with probes. `--ignored` runs it.
+///
+/// On a virtual machine with 2 cores (2026-11-23, 28 rounds): with samples 0.09 points more than without recording, with
+/// probes 0.10 (95 % interval -0.25 to 0.34); a handler 1.75 us, 249 times a second.
 #[test]
 #[ignore = "a measurement; needs a quiet machine"]
 fn what_a_sample_costs() {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::run::Plan;
 
 /// An estimate with its interval.
@@ -42,10 +44,18 @@ fn cut(count: usize) -> usize {
     (count / 2).saturating_sub(1)
 }
 
-/// Runs a program with and without recording, and tells how much longer a pass takes while it is recorded, as a share. Which
-/// comes first changes with the seed.
+/// What recording one run costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// How much longer a pass takes, as a share of a pass without recording.
+    pub longer: f64,
+    /// What the report itself says: its share of the time from start to end.
+    pub own: Option<f64>,
+}
+
+/// Runs a program with and without recording. Which comes first changes with the seed.
 #[must_use]
-pub fn measure(plan: Plan, program: &Path) -> Option<f64> {
+pub fn measure(plan: Plan, program: &Path) -> Option<Cost> {
     let (with, without) = if plan.seed.is_multiple_of(2) {
         let with = plan.run();
         let without = Plan { measure: with.measure, ..plan }.run_alone(program);
@@ -54,12 +64,37 @@ pub fn measure(plan: Plan, program: &Path) -> Option<f64> {
         let without = plan.run_alone(program);
         (Plan { measure: without.measure, ..plan }.run(), without)
     };
-    Some(without.rate()? / with.rate()? - 1.0)
+    let own = with.summary.as_ref().and_then(of_report);
+    Some(Cost { longer: without.rate()? / with.rate()? - 1.0, own })
+}
+
+/// What a report says of its own cost, as a share of the time from start to end: spans, handlers of samples, and the
+/// recorder's thread. That of delivering signals is in none of them.
+#[must_use]
+pub fn of_report(summary: &Value) -> Option<f64> {
+    let overhead = &summary["overhead"];
+    let calls = summary["spans"].as_array()?.iter().filter_map(|span| span["calls"].as_f64());
+    let spans_ns = overhead["span_ns"].as_f64().unwrap_or(0.0) * calls.sum::<f64>();
+    let others_ns = overhead["recorder_ns"].as_f64()? + overhead["sampling_ns"].as_f64()?;
+    let wall_ns = summary["wall_ns"].as_f64().filter(|&ns| 0.0 < ns)?;
+    Some((spans_ns + others_ns) / wall_ns)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_report_accounts_for_spans_handlers_and_its_thread() {
+        let summary = json!({
+            "wall_ns": 1_000_000,
+            "spans": [{"calls": 30}, {"calls": 10}],
+            "overhead": {"span_ns": 50.0, "recorder_ns": 3000, "sampling_ns": 1000, "share": 1.0},
+        });
+        assert_eq!(of_report(&summary), Some(0.006));
+        assert_eq!(of_report(&json!({})), None);
+    }
 
     #[test]
     fn the_interval_leaves_out_what_may_lie_outside() {

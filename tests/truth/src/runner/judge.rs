@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::achieved::{Achieved, NEAR};
+use super::cost::of_report;
 use crate::table::{Expected, Program, Set};
 
 /// What the command says of one run.
@@ -16,7 +17,9 @@ pub struct Seen {
     pub confidence: String,
     /// Shares of the time in flight by kind, from 0 to 1.
     pub shares: Vec<(String, f64)>,
-    /// Its own estimate of what recording costs, from 0 to 1.
+    /// The part of the time that waits for DRAM, by its estimate, from 0 to 1.
+    pub stalled: Option<f64>,
+    /// Its own account of what recording costs: a share of the time from start to end.
     pub overhead: Option<f64>,
     /// The verdict in one line.
     pub headline: String,
@@ -61,6 +64,17 @@ impl Judgement {
     }
 }
 
+/// What a report estimates of the time that waits for DRAM: in the evidence of its verdict, or of its largest finding that has
+/// it, as a part of the time of that place.
+fn stalled(summary: &Value) -> Option<f64> {
+    let places = std::iter::once(&summary["verdict"]).chain(summary["findings"].as_array()?);
+    let evidence = places.filter_map(|it| it["evidence"].as_array()).flatten();
+    let is_it = |it: &&Value| {
+        it["what"].as_str().is_some_and(|what| what.starts_with("time that waits for DRAM"))
+    };
+    Some(evidence.filter(is_it).find_map(|it| it["value"].as_f64())? / 100.0)
+}
+
 impl Seen {
     /// Reads a summary.
     #[must_use]
@@ -74,7 +88,8 @@ impl Seen {
             subkind: text(&verdict["subkind"]),
             confidence: text(&verdict["confidence"]).unwrap_or_default(),
             shares: kinds.filter_map(share).collect(),
-            overhead: summary["overhead"]["share"].as_f64(),
+            stalled: stalled(summary),
+            overhead: of_report(summary),
             headline: text(&verdict["headline"]).unwrap_or_default(),
             next: text(&verdict["next"]).unwrap_or_default(),
             not_seen: verdict["not_seen"]
@@ -166,8 +181,19 @@ mod tests {
         Seen::of(&json!({
             "verdict": {"kind": kind, "subkind": subkind, "confidence": "likely"},
             "kinds": {"memory": {"share": 0.7}, "compute": {"share": 0.3}},
-            "overhead": {"share": 0.01},
         }))
+    }
+
+    #[test]
+    fn stalls_are_those_of_the_verdict_or_of_a_finding() {
+        let evidence = json!([{"what": "time that waits for DRAM, about", "value": 40.0}]);
+        let of = |verdict: &Value, finding: &Value| {
+            let finding = json!({ "evidence": finding });
+            stalled(&json!({"verdict": {"evidence": verdict}, "findings": [finding]}))
+        };
+        assert_eq!(of(&evidence, &json!([])), Some(0.4));
+        assert_eq!(of(&json!([]), &evidence), Some(0.4));
+        assert_eq!(of(&json!([]), &json!([])), None);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Findings {
     pub shorter: Vec<Row>,
     /// What recording costs, by program: one value for each pair of runs.
     pub costs: Vec<(&'static str, Vec<f64>)>,
+    /// The same by the reports of these runs themselves.
+    pub own_costs: Vec<f64>,
     /// Programs before and after the change that takes away their bottleneck.
     pub pairs: Vec<Pair>,
     /// What the time did not suffice for, if anything.
@@ -156,8 +158,10 @@ impl Findings {
             self.costs.push((name, Vec::new()));
             self.costs.len() - 1
         });
-        self.costs[at].1.extend(found);
-        let text = found.map_or("not measured".to_owned(), |it| format!("{:+.2} %", 100.0 * it));
+        self.costs[at].1.extend(found.map(|it| it.longer));
+        self.own_costs.extend(found.and_then(|it| it.own));
+        let text =
+            found.map_or("not measured".to_owned(), |it| format!("{:+.2} %", 100.0 * it.longer));
         format!("{name:26} recording costs {text}")
     }
 }

@@ -10,6 +10,19 @@ use super::run::{Outcome, Row};
 use super::tier::Tier;
 use crate::table::{Program, Set};
 
+/// One program of the series of rising arithmetic: medians over its runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Its name.
+    pub name: &'static str,
+    /// The share of memory stalls, by its oracle.
+    pub truth: f64,
+    /// The share that the report estimates.
+    pub stalled: f64,
+    /// The share of time that the report gives to memory.
+    pub share: f64,
+}
+
 /// The runs of one tier.
 #[derive(Clone, Debug)]
 pub struct Tally<'a> {
@@ -92,37 +105,38 @@ impl<'a> Tally<'a> {
         )
     }
 
-    /// Mean error of the share of memory where an oracle knows it, in points, and how many runs that is.
+    /// Mean error of the estimated share of memory stalls where an oracle knows it, in points, and how many runs that is.
     #[must_use]
     pub fn memory_error(&self) -> Option<(f64, usize)> {
         let errors: Vec<f64> = self
             .judged()
-            .filter_map(|(row, _, seen)| Some((seen.share("memory") - row.truth.memory?).abs()))
+            .filter_map(|(row, _, seen)| Some((seen.stalled? - row.truth.memory?).abs()))
             .collect();
         let mean = 100.0 * errors.iter().sum::<f64>() / errors.len() as f64;
         (!errors.is_empty()).then_some((mean, errors.len()))
     }
 
-    /// True and seen shares of memory over the series, by the true ones.
+    /// True and estimated shares of memory stalls over the series, by the true ones.
     #[must_use]
-    pub fn sweep(&self) -> Vec<(&'static str, f64, f64)> {
-        let mut by_name: BTreeMap<&'static str, Vec<(f64, f64)>> = BTreeMap::new();
+    pub fn sweep(&self) -> Vec<Step> {
+        let mut by_name: BTreeMap<&'static str, Vec<(f64, f64, f64)>> = BTreeMap::new();
         for (row, _, seen) in self.judged() {
-            if let (Set::Sweep, Some(truth)) = (row.plan.program.set, row.truth.memory) {
-                by_name
-                    .entry(row.plan.program.name)
-                    .or_default()
-                    .push((truth, seen.share("memory")));
+            let program = row.plan.program;
+            if let (Set::Sweep, Some(truth), Some(stalled)) =
+                (program.set, row.truth.memory, seen.stalled)
+            {
+                let runs = by_name.entry(program.name).or_default();
+                runs.push((truth, stalled, seen.share("memory")));
             }
         }
-        let mut res: Vec<_> = by_name
-            .into_iter()
-            .map(|(name, pairs)| {
-                let truth = median(pairs.iter().map(|it| it.0));
-                (name, truth, median(pairs.iter().map(|it| it.1)))
-            })
-            .collect();
-        res.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let step = |(name, runs): (&'static str, Vec<(f64, f64, f64)>)| Step {
+            name,
+            truth: median(runs.iter().map(|it| it.0)),
+            stalled: median(runs.iter().map(|it| it.1)),
+            share: median(runs.iter().map(|it| it.2)),
+        };
+        let mut res: Vec<_> = by_name.into_iter().map(step).collect();
+        res.sort_by(|a, b| a.truth.total_cmp(&b.truth));
         res
     }
 

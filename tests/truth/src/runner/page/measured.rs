@@ -22,7 +22,7 @@ pub(super) fn what_if(findings: &Findings) -> Section {
 
 fn pairs(pairs: &[Pair]) -> String {
     let mut res = "Each program runs under the command; then it and its version without the bottleneck run alone, in turns (before, after,
-after, before), so often as there are rounds. *Real* is the ratio of their work per second without preparation, and its
+after, before), so often as there are rounds, with portions of compute by one measure of the core. *Real* is the ratio of their work per second without preparation, and its
 range; *gain* the estimate of the report, by its verdict and by the finding that names the planted cause; *error* is
 `|gain / real - 1|`.
 
@@ -158,19 +158,18 @@ pub(super) fn cost(findings: &Findings) -> Section {
             );
         }
     }
-    let own: Vec<f64> = findings
-        .rows
-        .iter()
-        .filter_map(|row| match &row.outcome {
-            Outcome::Judged(_, seen) => seen.overhead,
-            _ => None,
-        })
-        .collect();
+    let of_row = |row: &Row| match &row.outcome {
+        Outcome::Judged(_, seen) => seen.overhead,
+        _ => None,
+    };
+    let own = findings.rows.iter().filter_map(of_row);
+    let own: Vec<f64> = own.chain(findings.own_costs.iter().copied()).collect();
     let most = own.iter().copied().fold(0.0, f64::max);
     if let Some(it) = Interval::of(own) {
         _ = writeln!(
             res,
-            "\nBy the reports' own estimate: median {:.2} %, at most {:.2} %.",
+            "\nBy the reports' own account (spans, handlers, the recorder's thread) of the time from start to end: median \
+             {:.2} %, at most {:.2} %.",
             100.0 * it.median,
             100.0 * most
         );

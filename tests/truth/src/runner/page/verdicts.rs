@@ -9,7 +9,7 @@ use crate::runner::cost::Interval;
 use crate::runner::judge::{Judgement, Seen};
 use crate::runner::run::{Outcome, Row};
 use crate::runner::session::Findings;
-use crate::runner::tally::Tally;
+use crate::runner::tally::{Step, Tally};
 use crate::runner::tier::Tier;
 use crate::table::{self, Set};
 
@@ -214,14 +214,21 @@ pub(super) fn memory(findings: &Findings) -> Section {
         let Some((error, runs)) = tally.memory_error() else { continue };
         _ = writeln!(
             res,
-            "With {tier}: mean error {error:.0} points, over the {runs} runs whose oracle measured the share."
+            "With {tier}: mean error of the estimated share of memory stalls {error:.0} points, over the {runs} runs whose oracle \
+             measured it and whose report has an estimate."
         );
         let sweep = tally.sweep();
         if !sweep.is_empty() {
-            let is_monotone = sweep.windows(2).all(|pair| pair[0].2 <= pair[1].2 + 0.02);
-            _ = writeln!(res, "\n| series | true share | seen |\n|---|---:|---:|");
-            for (name, truth, seen) in sweep {
-                _ = writeln!(res, "| `{name}` | {truth:.2} | {seen:.2} |");
+            let is_monotone = |of: fn(&Step) -> f64| {
+                sweep.windows(2).all(|pair| of(&pair[0]) <= of(&pair[1]) + 0.02)
+            };
+            let is_monotone = is_monotone(|it| it.stalled) && is_monotone(|it| it.share);
+            _ = writeln!(
+                res,
+                "\n| series | true stalls | estimated stalls | time of kind memory |\n|---|---:|---:|---:|"
+            );
+            for Step { name, truth, stalled, share } in sweep {
+                _ = writeln!(res, "| `{name}` | {truth:.2} | {stalled:.2} | {share:.2} |");
             }
             let word = if is_monotone { "monotone" } else { "not monotone" };
             _ = writeln!(res, "\nThe series is {word} (steps of 2 points back are allowed).");
