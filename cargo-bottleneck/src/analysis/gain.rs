@@ -2,9 +2,9 @@
 //!
 //! A finding holds the share `s` of the time in flight. Were it free, the whole would be `1 / (1 - s)` times as fast
 //! (Amdahl): the *bound*, taken at the upper end of the interval of a share that was sampled. Advice leaves the part `r` of
-//! the finding's time, so its *gain* is `1 / (1 - s + s r)`, never
-//! above the bound because `r >= 0`. Where `r` would be a guess there is no gain, only the bound. `f` and `b` are the shares
-//! of the peak and of the DRAM bandwidth that the finding reaches (medians):
+//! the finding's time, so its *gain* is `1 / (1 - s + s r)`, never above the bound because `r >= 0`. Where `r` would be a
+//! guess there is no gain, only the bound. `f` and `b` are the shares of the peak and of the DRAM bandwidth that the finding
+//! reaches (medians):
 //!
 //! | advice | `r` | holds if |
 //! |---|---|---|
@@ -216,7 +216,13 @@ mod tests {
         #[test]
         fn no_gain_is_above_its_bound_or_below_1_03(share in -0.1_f64..1.1, f in 0.0_f64..3.0, b in 0.0_f64..3.0, which in 0..Subkind::ALL.len(), stalled in -0.1_f64..1.1) {
             let point = point(f, b);
-            let basis = Basis { dtype: Some(Dtype::F32), point: (f < 2.0).then_some(&point), stalled: Some(stalled), waits_per_call: None, margin: 0.0 };
+            let basis = Basis {
+                dtype: Some(Dtype::F32),
+                point: (f < 2.0).then_some(&point),
+                stalled: Some(stalled),
+                waits_per_call: None,
+                margin: 0.0,
+            };
             let gain = Gain::of(share, Subkind::ALL[which], &basis);
             if let Some(value) = gain.gain {
                 prop_assert!(value >= LEAST);
