@@ -1,0 +1,105 @@
+//! Tells a tool of calls while they are made.
+#![expect(unsafe_code, reason = "a C interface: functions of its callers are called")]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// The functions of the driver, by CUPTI's number.
+pub const DRIVER_API: u32 = 1;
+
+/// A tool's function: its own data, domain, number of the function, and a description of the call.
+pub type Listener = unsafe extern "C" fn(usize, u32, u32, *const Description);
+
+/// A call as CUPTI describes it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Description {
+    /// 0 before the call, 1 after it.
+    site: u32,
+    name: *const c_char,
+    parameters: *const c_void,
+    returned: *const c_void,
+    symbol: *const c_char,
+    context: usize,
+    context_number: u32,
+    /// A place for the tool, the same before and after.
+    data: *mut u64,
+    correlation: u32,
+}
+
+thread_local! {
+    /// What a listener calls itself is not told.
+    static IS_LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Who listens, and to what.
+#[derive(Default)]
+pub struct Listeners {
+    is_anybody: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    listener: Option<(Listener, usize)>,
+    functions: BTreeSet<u32>,
+}
+
+impl Listeners {
+    /// Who listens from now on.
+    pub fn subscribe(&self, listener: Option<Listener>, data: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.listener = listener.map(|listener| (listener, data));
+        self.is_anybody.store(listener.is_some(), Relaxed);
+    }
+
+    /// To what.
+    pub fn enable(&self, cbid: u32, is_enabled: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_enabled {
+            state.functions.insert(cbid);
+        } else {
+            state.functions.remove(&cbid);
+        }
+    }
+
+    /// Tells of a call before it is made (`returned` is `None`) or after.
+    pub fn tell(
+        &self,
+        cbid: u32,
+        name: &CStr,
+        correlation: u32,
+        data: &mut u64,
+        returned: Option<i32>,
+    ) {
+        if !self.is_anybody.load(Relaxed) {
+            return;
+        }
+        let found = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.listener.filter(|_| state.functions.contains(&cbid))
+        };
+        let Some((listener, own)) = found else { return };
+        if IS_LISTENING.try_with(|it| it.replace(true)).unwrap_or(true) {
+            return;
+        }
+        let description = Description {
+            site: u32::from(returned.is_some()),
+            name: name.as_ptr(),
+            parameters: ptr::null(),
+            returned: returned.as_ref().map_or(ptr::null(), |it| ptr::from_ref(it).cast()),
+            symbol: ptr::null(),
+            context: 1,
+            context_number: 1,
+            data: ptr::from_mut(data),
+            correlation,
+        };
+        // SAFETY: the function was handed over to be called like this; the description lives until it returns.
+        unsafe { listener(own, DRIVER_API, cbid, &raw const description) };
+        _ = IS_LISTENING.try_with(|it| it.set(false));
+    }
+}

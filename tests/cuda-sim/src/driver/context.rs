@@ -1,0 +1,140 @@
+//! Contexts: each device has one, and each thread a current one.
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_uint};
+
+use super::call::{Call, Function, call, put, thread_id};
+use super::handles::{self, Handle};
+use crate::cupti::records::{Kind, Place, Record, WaitsFor};
+use crate::engine::Interval;
+use crate::error::Error;
+
+thread_local! {
+    /// Contexts of the calling thread, the current one last; 0 for none.
+    static CURRENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
+}
+
+fn current() -> Handle {
+    CURRENT.try_with(|all| all.borrow().last().copied()).ok().flatten().unwrap_or(0)
+}
+
+/// The context of a device, which everybody shares.
+#[unsafe(no_mangle)]
+extern "C" fn cuDevicePrimaryCtxRetain(to: *mut Handle, device: c_int) -> c_int {
+    call(Function::new(0, c"cuDevicePrimaryCtxRetain"), |call| {
+        let ordinal = u32::try_from(device).ok().filter(|&it| it < call.sim.settings.devices);
+        put(to, handles::of_context(ordinal.ok_or(Error::InvalidDevice)?))
+    })
+}
+
+/// Nothing is counted: the context lives as long as the process.
+#[unsafe(no_mangle)]
+extern "C" fn cuDevicePrimaryCtxRelease_v2(_device: c_int) -> c_int {
+    call(Function::new(0, c"cuDevicePrimaryCtxRelease"), |_| Ok(()))
+}
+
+/// How a thread waits makes no difference here.
+#[unsafe(no_mangle)]
+extern "C" fn cuDevicePrimaryCtxSetFlags_v2(_device: c_int, _flags: c_uint) -> c_int {
+    call(Function::new(0, c"cuDevicePrimaryCtxSetFlags"), |_| Ok(()))
+}
+
+/// How a thread waits makes no difference here.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxSetFlags(_flags: c_uint) -> c_int {
+    call(Function::new(0, c"cuCtxSetFlags"), |_| Ok(()))
+}
+
+/// The context of the calling thread; 0 for none.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxGetCurrent(to: *mut Handle) -> c_int {
+    call(Function::new(304, c"cuCtxGetCurrent"), |_| put(to, current()))
+}
+
+/// Makes a context that of the calling thread.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxSetCurrent(context: Handle) -> c_int {
+    call(Function::new(303, c"cuCtxSetCurrent"), |_| {
+        if context != 0 {
+            handles::context(context)?;
+        }
+        _ = CURRENT.try_with(|all| {
+            let mut all = all.borrow_mut();
+            all.pop();
+            all.push(context);
+        });
+        Ok(())
+    })
+}
+
+/// Lays a context upon that of the calling thread.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxPushCurrent_v2(context: Handle) -> c_int {
+    call(Function::new(0, c"cuCtxPushCurrent"), |_| {
+        handles::context(context)?;
+        _ = CURRENT.try_with(|all| all.borrow_mut().push(context));
+        Ok(())
+    })
+}
+
+/// Takes it off again.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxPopCurrent_v2(to: *mut Handle) -> c_int {
+    call(Function::new(0, c"cuCtxPopCurrent"), |_| {
+        let context = CURRENT.try_with(|all| all.borrow_mut().pop()).ok().flatten();
+        let context = context.ok_or(Error::InvalidContext)?;
+        if to.is_null() { Ok(()) } else { put(to, context) }
+    })
+}
+
+/// The device of the current context.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxGetDevice(to: *mut c_int) -> c_int {
+    call(Function::new(0, c"cuCtxGetDevice"), |_| {
+        put(to, handles::context(current())?.cast_signed())
+    })
+}
+
+/// Waits for everything.
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxSynchronize() -> c_int {
+    call(Function::new(17, c"cuCtxSynchronize"), |call| {
+        handles::context(current())?;
+        let end = call.sim.machine().device.end();
+        wait(
+            call,
+            WaitsFor::Context,
+            call.sim.place(crate::device::LEGACY, call.correlation),
+            (0, 0),
+            end,
+        );
+        Ok(())
+    })
+}
+
+/// Lets the host wait, and says so in the log and in a record.
+pub(super) fn wait(call: Call, for_: WaitsFor, place: Place, event: (u32, u64), end: u64) {
+    let sim = call.sim;
+    let start = call.now();
+    sim.clock.wait_until(end);
+    let times = Interval { start, end: call.now() };
+    let of = match for_ {
+        WaitsFor::Event => "event",
+        WaitsFor::Stream => "stream",
+        WaitsFor::Context => "context",
+        WaitsFor::StreamForEvent => "stream for event",
+    };
+    sim.truth.write(format_args!(
+        "\"op\":\"sync\",\"corr\":{},\"thread\":{},\"host\":{},\"of\":\"{of}\",\"stream\":{},\"begin\":{},\"end\":{}",
+        call.correlation,
+        thread_id(),
+        call.begin,
+        place.stream,
+        times.start,
+        times.end
+    ));
+    let version = sim.settings.version;
+    sim.cupti.add(Kind::Synchronization, times.end, sim.options(), move |stamps| {
+        Record::wait(version, for_, stamps.interval(times), place, event)
+    });
+}

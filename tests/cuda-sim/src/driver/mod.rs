@@ -1,0 +1,16 @@
+//! The functions of `libcuda`, by what they are about. Each is a few lines around [`crate::device`]; what all have in common is
+//! in `call`.
+#![expect(unsafe_code, reason = "a C interface: pointers of its callers are written and read")]
+
+pub mod call;
+mod context;
+mod device;
+mod event;
+pub mod graphs;
+mod handles;
+mod init;
+mod launch;
+mod memory;
+pub mod modules;
+mod stream;
+pub mod work;

@@ -1,0 +1,102 @@
+//! Streams.
+
+use std::ffi::{c_int, c_uint};
+
+use super::call::{Function, call, put, thread_id};
+use super::context::wait;
+use super::handles::{self, Handle};
+use crate::cupti::records::{Kind, Record, WaitsFor};
+use crate::device::Sort;
+use crate::engine::Interval;
+use crate::error::Error;
+
+/// Asks for a stream that the legacy one does not wait for.
+const NON_BLOCKING: c_uint = 1;
+
+/// Makes a stream.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamCreate(to: *mut Handle, flags: c_uint) -> c_int {
+    call(Function::new(0, c"cuStreamCreate"), |call| {
+        let sort = if flags & NON_BLOCKING == 0 { Sort::Blocking } else { Sort::NonBlocking };
+        put(to, handles::of_stream(call.sim.machine().device.open_stream(sort)))
+    })
+}
+
+/// Makes a stream; priorities make no difference here.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamCreateWithPriority(
+    to: *mut Handle,
+    flags: c_uint,
+    _priority: c_int,
+) -> c_int {
+    cuStreamCreate(to, flags)
+}
+
+/// Forgets a stream.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamDestroy_v2(stream: Handle) -> c_int {
+    call(Function::new(0, c"cuStreamDestroy"), |call| {
+        let mut machine = call.sim.machine();
+        let id = handles::stream(&mut machine, stream)?;
+        Ok(machine.device.close_stream(id)?)
+    })
+}
+
+/// Waits for a stream.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamSynchronize(stream: Handle) -> c_int {
+    call(Function::new(126, c"cuStreamSynchronize"), |call| {
+        let (id, end) = {
+            let mut machine = call.sim.machine();
+            let id = handles::stream(&mut machine, stream)?;
+            machine.graphs.refuse_while_captured(id)?;
+            (id, machine.device.end_of(id)?)
+        };
+        wait(call, WaitsFor::Stream, call.sim.place(id, call.correlation), (0, 0), end);
+        Ok(())
+    })
+}
+
+/// Whether a stream is done.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamQuery(stream: Handle) -> c_int {
+    call(Function::new(0, c"cuStreamQuery"), |call| {
+        let mut machine = call.sim.machine();
+        let id = handles::stream(&mut machine, stream)?;
+        machine.graphs.refuse_while_captured(id)?;
+        let is_done = machine.device.end_of(id)? <= call.now();
+        is_done.then_some(()).ok_or(Error::NotReady)
+    })
+}
+
+/// Lets a stream wait for an event.
+#[unsafe(no_mangle)]
+extern "C" fn cuStreamWaitEvent(stream: Handle, event: Handle, _flags: c_uint) -> c_int {
+    call(Function::new(295, c"cuStreamWaitEvent"), |call| {
+        let sim = call.sim;
+        let mut machine = sim.machine();
+        let (id, event) = (handles::stream(&mut machine, stream)?, handles::event(event)?);
+        if machine.graphs.join(id, event)? {
+            return Ok(());
+        }
+        let stall_ns = machine.device.wait(id, event, call.now())?;
+        let (at, times) = (machine.device.time_of(event)?, machine.device.records_of(event)?);
+        drop(machine);
+        sim.truth.write(format_args!(
+            "\"op\":\"wait\",\"corr\":{},\"thread\":{},\"host\":{},\"stream\":{},\"event\":{},\"at\":{at},\
+             \"stall_ns\":{stall_ns}",
+            call.correlation,
+            thread_id(),
+            call.begin,
+            id.0,
+            event.0
+        ));
+        let (version, place) = (sim.settings.version, sim.place(id, call.correlation));
+        let took = Interval { start: call.begin, end: call.now() };
+        sim.cupti.add(Kind::Synchronization, took.end, sim.options(), move |stamps| {
+            let times_of_call = stamps.interval(took);
+            Record::wait(version, WaitsFor::StreamForEvent, times_of_call, place, (event.0, times))
+        });
+        Ok(())
+    })
+}
