@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) dtype: Option<Ident>,
     /// `kind = "io"`: the variant of the runtime's `Asserted`.
     pub(crate) kind: Option<Ident>,
+    /// `cuda_stream = expr`: the stream that the call gives its work to.
+    pub(crate) cuda_stream: Option<Expr>,
     /// `crate = path`: where the runtime is found.
     pub(crate) runtime: Option<Path>,
     /// `skip`: leave this member out.
@@ -32,8 +34,8 @@ pub(crate) struct Options {
 }
 
 /// Option names in the order in which messages list them.
-const NAMES: [&str; 9] =
-    ["name", "key", "request", "flops", "bytes", "dtype", "kind", "crate", "skip"];
+const NAMES: [&str; 10] =
+    ["name", "key", "request", "flops", "bytes", "dtype", "kind", "cuda_stream", "crate", "skip"];
 /// How `dtype` is written, and the variant that it means.
 const DTYPES: [(&str, &str); 4] = [("f32", "F32"), ("f16", "F16"), ("bf16", "Bf16"), ("i8", "I8")];
 /// How `kind` is written, and the variant that it means.
@@ -96,6 +98,7 @@ impl Options {
             "flops" => self.flops = Some(expression(input, &option, "2 * m * n * k")?),
             "bytes" => self.bytes = Some(expression(input, &option, "4 * m * n")?),
             "dtype" => self.dtype = Some(dtype(input, &option)?),
+            "cuda_stream" => self.cuda_stream = Some(expression(input, &option, "self.stream")?),
             "kind" => self.kind = Some(kind(value(input, &option, "\"io\"")?)?),
             "crate" => self.runtime = Some(runtime(input, &option)?),
             "request" => self.request = Some(flag(input, option)?),
@@ -246,7 +249,7 @@ mod tests {
             found,
             [
                 "unknown option `flop`; did you mean `flops`? The options are `name`, `key`, `request`, \
-              `flops`, `bytes`, `dtype`, `kind`, `crate`, `skip`"
+              `flops`, `bytes`, `dtype`, `kind`, `cuda_stream`, `crate`, `skip`"
             ]
         );
         let found = errors("color = \"red\"");

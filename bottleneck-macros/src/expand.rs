@@ -68,9 +68,11 @@ fn guarded(expansion: &Expansion<'_>, body: &Group) -> Result<TokenStream> {
     } else {
         quote_spanned!(span=> enter(#site))
     };
+    let device = expansion.device();
     Ok(quote_spanned! {span=>
         #attrs #items
         let __bottleneck_guard = #runtime::__private::#enter;
+        #device
         #rest
     })
 }
@@ -127,6 +129,15 @@ impl<'a> Expansion<'a> {
             return default;
         }
         quote_spanned!(span=> #private::SiteOptions { #fields ..#default })
+    }
+
+    /// The timer of the device, which is dropped before the guard; nothing where no stream is named.
+    fn device(&self) -> TokenStream {
+        let Self { runtime, span, options, .. } = self;
+        let span = *span;
+        let Some(stream) = &options.cuda_stream else { return TokenStream::new() };
+        let stream = work::without_parentheses(stream);
+        quote_spanned!(span=> let __bottleneck_device = #runtime::cuda::time_on(&#stream);)
     }
 
     /// The `Call` that describes one call; `None` where the user declared nothing.

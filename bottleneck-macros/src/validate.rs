@@ -45,13 +45,20 @@ pub(crate) fn function(options: &Options, function: &Function) -> Result<()> {
         let text = "`#[bottleneck]` is on this function twice, which would count every call twice; remove one";
         return Err(Error::new(again.path().span(), text));
     }
+    if let (Some(stream), Some(asyncness)) = (&options.cuda_stream, &function.sig.asyncness) {
+        let text = "an `async fn` gives its work to a stream from several polls; put `cuda_stream` on the plain function \
+                    that submits it";
+        return Err(Error::new(stream.span().join(asyncness.span).unwrap_or(stream.span()), text));
+    }
     if let Some(dtype) = &options.dtype
         && options.flops.is_none()
     {
         let text = "`dtype` says what `flops` counts; add `flops = ...`, or remove `dtype`";
         return Err(Error::new(dtype.span(), text));
     }
-    for expr in [&options.key, &options.flops, &options.bytes].into_iter().flatten() {
+    for expr in
+        [&options.key, &options.flops, &options.bytes, &options.cuda_stream].into_iter().flatten()
+    {
         stays_inside(expr)?;
     }
     Ok(())
@@ -69,6 +76,7 @@ pub(crate) fn block(options: &Options, what: &str) -> Result<()> {
         ("flops", options.flops.as_ref().map(Spanned::span)),
         ("bytes", options.bytes.as_ref().map(Spanned::span)),
         ("dtype", options.dtype.as_ref().map(Ident::span)),
+        ("cuda_stream", options.cuda_stream.as_ref().map(Spanned::span)),
     ];
     for (name, span) in single {
         if let Some(span) = span {

@@ -18,6 +18,8 @@
 )]
 
 mod clock;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod format;
 mod future;
 #[cfg(all(test, target_arch = "x86_64"))]

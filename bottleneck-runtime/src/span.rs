@@ -182,8 +182,23 @@ pub(crate) fn declare(node: &Node, flops: f64, bytes: f64, dtype: Option<u32>) {
 
 /// Opens a span for the rest of the block: `let _span = span!("layer");`, with a class of call
 /// `span!("forward", key = phase)`, and, where a user waits for it, `span!("answer", request)`.
+///
+/// With the feature `cuda`, `span!("layers", cuda_stream = stream)` names the stream that the block gives its work to, behind
+/// all other options.
 #[macro_export]
 macro_rules! span {
+    ($name:expr, cuda_stream = $stream:expr $(,)?) => {
+        $crate::cuda::TimedSpan::new($crate::span!($name), &$stream)
+    };
+    ($name:expr, request, cuda_stream = $stream:expr $(,)?) => {
+        $crate::cuda::TimedSpan::new($crate::span!($name, request), &$stream)
+    };
+    ($name:expr, key = $key:expr, cuda_stream = $stream:expr $(,)?) => {
+        $crate::cuda::TimedSpan::new($crate::span!($name, key = $key), &$stream)
+    };
+    ($name:expr, request, key = $key:expr, cuda_stream = $stream:expr $(,)?) => {
+        $crate::cuda::TimedSpan::new($crate::span!($name, request, key = $key), &$stream)
+    };
     ($name:expr, request $(, key = $key:expr)? $(,)?) => {
         $crate::span!(@site $name, $crate::__private::SiteOptions::REQUEST $(, $key)?)
     };

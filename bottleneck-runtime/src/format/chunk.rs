@@ -40,6 +40,12 @@ pub enum ChunkKind {
     Recipes = 15,
     /// Data that sampled instructions waited for, and timed loads of them.
     Accesses = 16,
+    /// What devices did, and the host for them.
+    DeviceWork = 17,
+    /// The name of a kernel.
+    DeviceName = 18,
+    /// What is known of a device.
+    Device = 19,
 }
 
 impl ChunkKind {
@@ -62,6 +68,9 @@ impl ChunkKind {
             14 => Self::Code,
             15 => Self::Recipes,
             16 => Self::Accesses,
+            17 => Self::DeviceWork,
+            18 => Self::DeviceName,
+            19 => Self::Device,
             _ => return None,
         })
     }

@@ -44,7 +44,9 @@
 //! | 14 | code | entries written | see [`code`] |
 //! | 15 | recipes | – | see [`recipes`]; filled in by `cargo bottleneck` while the program runs |
 //! | 16 | accesses | – | see [`accesses`] |
-//! | 17.. | reserved | | devices |
+//! | 17 | device work | entries written | see [`device_work`] |
+//! | 18 | device name | bytes of payload | see [`device_work`] |
+//! | 19 | device | bytes of text | see [`device_work`] |
 //!
 //! # Versions
 //!
@@ -55,6 +57,7 @@ pub mod accesses;
 pub mod chunk;
 pub mod code;
 pub mod conditions;
+pub mod device_work;
 pub mod header;
 pub mod histogram;
 pub mod node;
@@ -68,6 +71,7 @@ pub mod tree;
 pub use accesses::{Access, AccessData, Accesses, AccessesData};
 pub use chunk::{ChunkHead, ChunkKind};
 pub use conditions::{Conditions, ConditionsData};
+pub use device_work::{DeviceWork, DeviceWorkData};
 pub use header::{Header, HeaderData};
 pub use node::{Node, NodeData};
 pub use recipes::{Recipe, RecipeData};

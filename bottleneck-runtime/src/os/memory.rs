@@ -17,7 +17,7 @@ pub(crate) fn read(address: u64, to: &mut [u8]) -> usize {
 }
 
 /// Fresh zeros from the kernel, for good; not from the program's allocator. `None` where there are none to be had.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", feature = "cuda"))]
 pub(crate) fn pages(bytes: usize) -> Option<*mut u8> {
     // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
     let base = unsafe {

@@ -13,6 +13,8 @@ pub(crate) mod cpu_timer;
 pub(crate) mod delay;
 pub(crate) mod descriptor;
 pub(crate) mod fork;
+#[cfg(feature = "cuda")]
+pub(crate) mod library;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod ring;

@@ -91,6 +91,8 @@ fn decide() {
         os::thread::at_exit(at_exit);
     }
     background::start(session);
+    #[cfg(feature = "cuda")]
+    crate::cuda::collector::start(session);
     // Release: pairs with the Acquire in `session`.
     STATE.store(ON, Ordering::Release);
 }
@@ -115,6 +117,8 @@ unsafe extern "C" fn in_forked_child() {
     // SAFETY: as in `session`.
     if let Some(session) = unsafe { SESSION.load(Ordering::Relaxed).as_ref() } {
         thread::forget_in_child();
+        #[cfg(feature = "cuda")]
+        crate::cuda::collector::forget_in_child();
         sampling::forget_in_child();
         crate::future::forget_requests();
         session.arena.cut_off();

@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// Ticks and `CLOCK_MONOTONIC` of the same moment.
-    pub(super) fn time_pair(&self) -> (u64, u64) {
+    pub(crate) fn time_pair(&self) -> (u64, u64) {
         let Anchor { ticks, ns } = Anchor::now(self.clock);
         (ticks, ns)
     }
@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// Writes that a capability is there, or what it is missing for.
-    pub(super) fn note_capability(&self, name: &str, problem: Option<&str>) {
+    pub(crate) fn note_capability(&self, name: &str, problem: Option<&str>) {
         let text =
             format!("{name}\n{}\n{}", u8::from(problem.is_none()), problem.unwrap_or_default());
         self.arena.text_chunk(ChunkKind::Capability, text.len(), |put| put(text.as_bytes()));

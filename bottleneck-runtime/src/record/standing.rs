@@ -37,7 +37,7 @@ impl Recorder {
     }
 
     /// Reference of the innermost open node; 0 where none is open.
-    pub(super) fn open_node(&self) -> u32 {
+    pub(crate) fn open_node(&self) -> u32 {
         let node = self.current();
         if node.depth.load(Relaxed) == 0 { 0 } else { self.reference(node) }
     }

@@ -1,0 +1,416 @@
+//! Collects what CUPTI tells: sets it up, notes the span of each call, and writes what comes back into the recording, on a thread
+//! of its own.
+
+use core::ffi::{CStr, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::activity::{kind, parse};
+use super::buffers::{BUFFER_BYTES, Buffers};
+use super::calls::{Calls, NOTED};
+use super::events;
+use super::functions::{Cupti, Driver, Handle};
+use super::level::{Level, Reason};
+use super::works::Works;
+use crate::clock::{ClockKind, counter};
+use crate::os;
+use crate::os::library::Library;
+use crate::record::session::Session;
+use crate::record::thread;
+
+const DRIVER: &CStr = c"libcuda.so.1";
+/// By the major version of the driver, the newest that it takes first.
+const CUPTI: [&CStr; 7] = [
+    c"libcupti.so.13",
+    c"libcupti.so.12",
+    c"libcupti.so",
+    c"/usr/local/cuda/extras/CUPTI/lib64/libcupti.so",
+    c"/usr/local/cuda/lib64/libcupti.so",
+    c"/opt/cuda/extras/CUPTI/lib64/libcupti.so",
+    c"/usr/lib/x86_64-linux-gnu/libcupti.so",
+];
+
+/// Kinds of records that are always wanted.
+const KINDS: [u32; 9] = [
+    kind::CONCURRENT_KERNEL,
+    kind::MEMCPY,
+    kind::MEMCPY2,
+    kind::MEMSET,
+    kind::SYNCHRONIZATION,
+    kind::CUDA_EVENT,
+    kind::OVERHEAD,
+    kind::MEMORY2,
+    kind::EXTERNAL_CORRELATION,
+];
+/// Whose functions CUPTI tells of.
+const DRIVER_API: u32 = 1;
+/// Version of CUPTI of CUDA 12.8, which numbers the recordings of events.
+const CUPTI_OF_12_8: u32 = 26;
+/// Buffers come zeroed.
+const ZEROED_BUFFERS: u32 = 5;
+/// Threads have the system's numbers.
+const SYSTEM_THREADS: u32 = 1;
+/// What is complete is asked for so often.
+const PERIOD: Duration = Duration::from_millis(100);
+/// A buffer that was given up had at least so many records.
+const LEAST_GIVEN_UP: u64 = 1;
+/// Devices whose attributes are written down.
+const MOST_DEVICES: i32 = 64;
+/// What is asked of each, by the driver's numbers.
+const ATTRIBUTES: [(&str, u32); 9] = [
+    ("multiprocessors", 16),
+    ("clock_khz", 13),
+    ("memory_clock_khz", 36),
+    ("memory_bus_bits", 37),
+    ("l2_bytes", 38),
+    ("capability_major", 75),
+    ("capability_minor", 76),
+    ("copy_engines", 40),
+    ("is_integrated", 18),
+];
+/// A flush that gives back what is not complete, too.
+const FORCED: u32 = 1;
+
+/// Collects for the recording of this process.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    cupti: Cupti,
+    /// Of CUDA, as records of the CUPTI that is loaded have it: `12000` or `12080`.
+    version: u32,
+    has_counter: bool,
+    calls: Calls,
+    buffers: Buffers,
+    works: Mutex<Works>,
+    driver: Driver,
+    /// Records that CUPTI had no place for.
+    dropped: AtomicU64,
+    /// The program uses a device: something is done at its end.
+    is_used: AtomicBool,
+}
+
+static COLLECTOR: AtomicPtr<Collector> = AtomicPtr::new(ptr::null_mut());
+
+/// The collector of this process, if there is one.
+fn collector() -> Option<&'static Collector> {
+    // Acquire: pairs with the Release in `start`.
+    // SAFETY: null or a leaked collector.
+    unsafe { COLLECTOR.load(Ordering::Acquire).as_ref() }
+}
+
+/// Begins to collect, and notes in the recording how much can be had and why not more.
+pub(crate) fn start(session: &'static Session) -> Level {
+    let driver = Library::open(DRIVER).map(Driver::of).filter(|it| it.get_version.is_some());
+    let (level, reason) = match driver.map(|driver| (driver, begin(session, driver))) {
+        Some((_, Ok(()))) => (Level::Activity, None),
+        Some((driver, Err(reason))) => {
+            events::start(session, driver);
+            note_thread(session, spawn(tend_events));
+            (Level::Events, Some(reason))
+        }
+        None => (Level::None, Some(Reason::NoDriver)),
+    };
+    let reason = reason.map(|it| it.to_string());
+    session.note_capability("gpu_activity", reason.as_deref());
+    let no_driver = reason.filter(|_| level == Level::None);
+    session.note_capability("gpu_events", no_driver.as_deref());
+    level
+}
+
+fn begin(session: &'static Session, driver: Driver) -> Result<(), Reason> {
+    let library = CUPTI.into_iter().find_map(Library::open).ok_or(Reason::NoCupti)?;
+    let cupti = Cupti::of(library);
+    let mut number = 0;
+    let get_version = cupti.get_version.ok_or(Reason::Incomplete("cuptiGetVersion"))?;
+    // SAFETY: by NVIDIA's headers.
+    accepted(unsafe { get_version(&raw mut number) })?;
+    let collector: &'static Collector = Box::leak(Box::new(Collector {
+        cupti,
+        version: if CUPTI_OF_12_8 <= number { 12_080 } else { 12_000 },
+        has_counter: session.clock != ClockKind::Monotonic,
+        calls: Calls::new(),
+        buffers: Buffers::default(),
+        works: Mutex::new(Works::new(session)),
+        driver,
+        dropped: AtomicU64::new(0),
+        is_used: AtomicBool::new(false),
+    }));
+    // Release: pairs with the Acquire in `collector`. Before CUPTI may call back.
+    COLLECTOR.store(ptr::from_ref(collector).cast_mut(), Ordering::Release);
+    let subscriber = collector.subscribe()?;
+    if let Err(reason) = collector.enable(subscriber) {
+        if let Some(unsubscribe) = cupti.unsubscribe {
+            // SAFETY: what was subscribed above.
+            unsafe { unsubscribe(subscriber) };
+        }
+        return Err(reason);
+    }
+    // Without it records wait for the end.
+    note_thread(session, spawn(move || collector.tend()));
+    Ok(())
+}
+
+/// Starts the thread that harvests.
+fn spawn(tend: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    os::thread::with_signals_blocked(|| {
+        let thread = std::thread::Builder::new().name("bottleneck-gpu".to_owned());
+        thread.stack_size(256 << 10).spawn(tend).map(drop)
+    })
+}
+
+fn note_thread(session: &Session, spawned: std::io::Result<()>) {
+    let problem = spawned.err().map(|error| format!("cannot start a thread: {error}"));
+    session.note_capability("gpu_thread", problem.as_deref());
+}
+
+/// Harvests the events around spans.
+fn tend_events() {
+    loop {
+        std::thread::sleep(PERIOD);
+        if let Some(timer) = events::timer() {
+            timer.harvest();
+        }
+    }
+}
+
+fn accepted(code: i32) -> Result<(), Reason> {
+    if code == 0 { Ok(()) } else { Err(Reason::Refused(code)) }
+}
+
+impl Collector {
+    fn subscribe(&self) -> Result<usize, Reason> {
+        let subscribe = self.cupti.subscribe.ok_or(Reason::Incomplete("cuptiSubscribe"))?;
+        let mut subscriber = 0;
+        // SAFETY: by NVIDIA's headers; the listener stays as long as the process.
+        accepted(unsafe { subscribe(&raw mut subscriber, on_call, 0) })?;
+        Ok(subscriber)
+    }
+
+    /// In the order that CUPTI asks for: its clock first, then buffers, then kinds.
+    fn enable(&self, subscriber: usize) -> Result<(), Reason> {
+        let cupti = &self.cupti;
+        let clock = cupti
+            .register_timestamp
+            .ok_or(Reason::Incomplete("cuptiActivityRegisterTimestampCallback"))?;
+        // SAFETY: the clock may be read at any time, by any thread.
+        accepted(unsafe { clock(if self.has_counter { on_counter } else { on_monotonic }) })?;
+        if let Some(set_attribute) = cupti.set_attribute {
+            let (mut size, mut is_zeroed) = (1, 1_u8);
+            // An older CUPTI refuses, and zeroes by itself.
+            // SAFETY: the value has as many bytes as the size says.
+            unsafe { set_attribute(ZEROED_BUFFERS, &raw mut size, (&raw mut is_zeroed).cast()) };
+        }
+        if let Some(set_thread_id_type) = cupti.set_thread_id_type {
+            // SAFETY: takes a number.
+            unsafe { set_thread_id_type(SYSTEM_THREADS) };
+        }
+        let register =
+            cupti.register_callbacks.ok_or(Reason::Incomplete("cuptiActivityRegisterCallbacks"))?;
+        // SAFETY: both stay as long as the process.
+        accepted(unsafe { register(on_requested, on_completed) })?;
+        let enable = cupti.enable.ok_or(Reason::Incomplete("cuptiActivityEnable"))?;
+        for kind in KINDS {
+            // SAFETY: takes a number.
+            accepted(unsafe { enable(kind) })?;
+        }
+        self.enable_calls(subscriber, enable)
+    }
+
+    /// Records of the calls that matter: one by one, or, before CUDA 12.5, of all of them.
+    fn enable_calls(
+        &self,
+        subscriber: usize,
+        enable: unsafe extern "C" fn(u32) -> i32,
+    ) -> Result<(), Reason> {
+        let listen = self.cupti.enable_callback.ok_or(Reason::Incomplete("cuptiEnableCallback"))?;
+        for &cbid in NOTED {
+            // One that this driver does not have is refused, and never called.
+            // SAFETY: takes numbers; the subscriber is ours.
+            unsafe { listen(1, subscriber, DRIVER_API, cbid) };
+        }
+        let enabled = self.cupti.enable_driver_api.map_or(0, |enable_one| {
+            // SAFETY: takes numbers.
+            NOTED.iter().filter(|&&cbid| unsafe { enable_one(cbid, 1) } == 0).count()
+        });
+        if 0 < enabled {
+            return Ok(());
+        }
+        // SAFETY: takes a number.
+        accepted(unsafe { enable(kind::DRIVER) })
+    }
+
+    fn tend(&self) {
+        let mut knows_devices = false;
+        loop {
+            std::thread::sleep(PERIOD);
+            if self.is_used.load(Ordering::Relaxed) {
+                if !std::mem::replace(&mut knows_devices, true) {
+                    self.note_devices();
+                }
+                self.harvest(0);
+                self.count_dropped();
+            }
+        }
+    }
+
+    /// Asks for what is complete, and writes it.
+    fn harvest(&self, flag: u32) {
+        if let Some(flush) = self.cupti.flush_all {
+            // SAFETY: takes a number; calls back below, which takes no lock of ours for long.
+            unsafe { flush(flag) };
+        }
+        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        for filled in self.buffers.take_filled() {
+            self.read(filled.memory, filled.used, &mut works);
+            // SAFETY: the buffer has so many bytes, and is nobody else's now.
+            unsafe { filled.memory.as_ptr().write_bytes(0, BUFFER_BYTES) };
+            self.buffers.put_free(filled.memory);
+        }
+        let lost = self.dropped.load(Ordering::Relaxed) + self.buffers.given_up() * LEAST_GIVEN_UP;
+        works.note_lost(lost);
+    }
+
+    /// What CUPTI had no place for. Asked in no lock of ours: it takes one of its own, in which it calls us.
+    fn count_dropped(&self) {
+        let Some(dropped) = self.cupti.dropped else { return };
+        let mut count = 0;
+        // SAFETY: by NVIDIA's headers; no context and no stream: all of them.
+        if unsafe { dropped(ptr::null_mut(), 0, &raw mut count) } == 0 {
+            // Each asking counts from the one before.
+            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes down what the driver says of each device. Makes no context.
+    fn note_devices(&self) {
+        let (Some(get_count), Some(get_attribute)) =
+            (self.driver.device_get_count, self.driver.device_get_attribute)
+        else {
+            return;
+        };
+        let mut count = 0;
+        // SAFETY: by NVIDIA's headers; the program has initialized the driver.
+        if unsafe { get_count(&raw mut count) } != 0 {
+            return;
+        }
+        let works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in 0..count.min(MOST_DEVICES) {
+            let mut text = format!("number={number}\nname={}\n", self.device_name(number));
+            for (name, attribute) in ATTRIBUTES {
+                let mut value = 0;
+                // SAFETY: as above.
+                if unsafe { get_attribute(&raw mut value, attribute, number) } == 0 {
+                    let _ = writeln!(text, "{name}={value}");
+                }
+            }
+            works.note_device(&text);
+        }
+    }
+
+    fn device_name(&self, number: i32) -> String {
+        let mut name = [0_u8; 128];
+        let get_name = self.driver.device_get_name;
+        // SAFETY: the text fits into the bytes, by their number, and ends with a zero.
+        let is_known =
+            get_name.is_some_and(|get| unsafe { get(name.as_mut_ptr().cast(), 127, number) } == 0);
+        let text = CStr::from_bytes_until_nul(&name).ok().filter(|_| is_known);
+        // A line in the recording.
+        text.map_or(String::new(), |it| it.to_string_lossy().replace('\n', " "))
+    }
+
+    fn read(&self, memory: ptr::NonNull<u8>, used: usize, works: &mut Works) {
+        let Some(next_record) = self.cupti.next_record else { return };
+        let mut record = ptr::null_mut();
+        // SAFETY: the buffer was filled by this CUPTI, with so many bytes.
+        while unsafe { next_record(memory.as_ptr(), used, &raw mut record) } == 0 {
+            let at = (record as usize).wrapping_sub(memory.as_ptr() as usize);
+            if used <= at {
+                break;
+            }
+            // SAFETY: from a record within the buffer to the end of what was filled.
+            let bytes = unsafe { core::slice::from_raw_parts(record.cast_const(), used - at) };
+            if let Some(activity) = parse(bytes, self.version) {
+                works.add(activity, &self.calls);
+            }
+        }
+    }
+
+    /// The program makes its first call: from now on there is something to collect, at the end too.
+    #[cold]
+    fn note_use(&self) {
+        if !self.is_used.swap(true, Ordering::Relaxed) {
+            // Later than the driver's own: it runs before that.
+            os::thread::at_exit(at_exit);
+        }
+    }
+}
+
+extern "C" fn at_exit() {
+    if let Some(collector) = collector() {
+        collector.count_dropped();
+        collector.harvest(FORCED);
+    }
+}
+
+/// What CUPTI says of a call, as far as it is used.
+#[repr(C)]
+struct CallData {
+    /// 0 before the call.
+    site: u32,
+    function: *const c_void,
+    parameters: *const c_void,
+    returned: *const c_void,
+    symbol: *const c_void,
+    context: Handle,
+    context_number: u32,
+    data: *mut u64,
+    correlation: u32,
+}
+
+unsafe extern "C" fn on_call(_own: usize, _domain: u32, _cbid: u32, data: *const c_void) {
+    // SAFETY: CUPTI hands over the description of a call, or nothing.
+    let (Some(data), Some(collector)) = (unsafe { data.cast::<CallData>().as_ref() }, collector())
+    else {
+        return;
+    };
+    if data.site != 0 {
+        return;
+    }
+    if !collector.is_used.load(Ordering::Relaxed) {
+        collector.note_use();
+    }
+    let node = thread::attached().map_or(0, crate::record::recorder::Recorder::open_node);
+    collector.calls.note(data.correlation, node);
+}
+
+unsafe extern "C" fn on_requested(buffer: *mut *mut u8, size: *mut usize, most: *mut usize) {
+    let memory = collector().and_then(|it| it.buffers.take());
+    // SAFETY: CUPTI hands over three places. Without memory the size is 0, and the records are dropped and counted.
+    unsafe {
+        *buffer = memory.map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
+        *size = if memory.is_some() { BUFFER_BYTES } else { 0 };
+        *most = 0;
+    }
+}
+
+unsafe extern "C" fn on_completed(_: Handle, _: u32, buffer: *mut u8, _size: usize, used: usize) {
+    if let (Some(memory), Some(collector)) = (ptr::NonNull::new(buffer), collector()) {
+        collector.buffers.put_filled(memory, used);
+    }
+}
+
+unsafe extern "C" fn on_counter() -> u64 {
+    counter()
+}
+
+unsafe extern "C" fn on_monotonic() -> u64 {
+    os::time::monotonic_ns()
+}
+
+/// A child of a fork has no devices: CUDA does not survive it.
+pub(crate) fn forget_in_child() {
+    events::forget_in_child();
+    COLLECTOR.store(ptr::null_mut(), Ordering::Relaxed);
+}

@@ -1,0 +1,232 @@
+//! Device work in the mapped file: appended, so that what was delivered before the process is killed stays.
+
+use core::ffi::CStr;
+use core::sync::atomic::Ordering::{Relaxed, Release};
+use std::collections::HashMap;
+
+use super::activity::{Activity, Place, Times};
+use super::calls::Calls;
+use crate::format::device_work::{Class, WORKS};
+use crate::format::{CHUNK_HEAD_BYTES, ChunkHead, ChunkKind, DeviceWork, DeviceWorkData};
+use crate::record::session::Session;
+
+/// Kernels with different names that are told apart; further ones share the number 0.
+const MOST_NAMES: usize = 65_536;
+/// A name is cut behind so many bytes.
+const LONGEST_NAME: usize = 4_096;
+
+/// Where device work is written. One thread at a time.
+#[derive(Debug)]
+pub(crate) struct Works {
+    session: &'static Session,
+    chunk: Option<Open>,
+    names: HashMap<Box<[u8]>, u32>,
+    /// Work that found no place in the file.
+    pub(crate) lost: u64,
+    noted_lost: u64,
+}
+
+/// The chunk that has places left.
+#[derive(Debug)]
+struct Open {
+    head: &'static ChunkHead,
+    entries: &'static [DeviceWork],
+    used: usize,
+}
+
+impl Works {
+    pub(crate) fn new(session: &'static Session) -> Self {
+        Self { session, chunk: None, names: HashMap::new(), lost: 0, noted_lost: 0 }
+    }
+
+    /// Writes what a record says. Returns whether it is of a sort that is written.
+    pub(crate) fn add(&mut self, activity: Activity, calls: &Calls) -> bool {
+        let Some(mut data) = self.data_of(activity) else { return false };
+        data.node = calls.span_of(data.correlation).unwrap_or(0);
+        self.append(&data);
+        true
+    }
+
+    fn data_of(&mut self, activity: Activity) -> Option<DeviceWorkData> {
+        let at = |class: Class, times: Times, place: Place| DeviceWorkData {
+            class: class as u32,
+            correlation: place.correlation,
+            device: place.device,
+            context: place.context,
+            stream: place.stream,
+            start: times.start,
+            end: times.end,
+            ..DeviceWorkData::default()
+        };
+        Some(match activity {
+            Activity::Kernel {
+                times,
+                place,
+                grid,
+                block,
+                registers,
+                shared_bytes,
+                name,
+                graph,
+            } => DeviceWorkData {
+                what: self.name(name),
+                detail: graph,
+                grid_x: grid[0],
+                grid_y: grid[1],
+                grid_z: grid[2],
+                block_x: block[0],
+                block_y: block[1],
+                block_z: block[2],
+                shared_bytes,
+                registers: u32::from(registers),
+                ..at(Class::Kernel, times, place)
+            },
+            Activity::Copy { times, place, direction, from, to, is_async, bytes, graph } => {
+                DeviceWorkData {
+                    what: u32::from_le_bytes([direction, from, to, u8::from(is_async)]),
+                    bytes,
+                    detail: graph,
+                    ..at(Class::Copy, times, place)
+                }
+            }
+            Activity::Set { times, place, bytes } => {
+                DeviceWorkData { bytes, ..at(Class::Set, times, place) }
+            }
+            Activity::Wait { times, place, sort, event, recording } => DeviceWorkData {
+                what: sort,
+                detail: event,
+                bytes: recording,
+                ..at(Class::Wait, times, place)
+            },
+            Activity::Event { place, event, recording } => DeviceWorkData {
+                detail: event,
+                bytes: recording,
+                ..at(Class::Event, Times::default(), place)
+            },
+            Activity::Call { times, cbid, is_runtime, thread, correlation, returned } => {
+                let place = Place { correlation, stream: u32::MAX, ..Place::default() };
+                DeviceWorkData {
+                    what: cbid | u32::from(is_runtime) << 31,
+                    thread,
+                    returned,
+                    ..at(Class::Call, times, place)
+                }
+            }
+            Activity::Overhead { times, sort } => {
+                DeviceWorkData { what: sort, ..at(Class::Overhead, times, Place::default()) }
+            }
+            Activity::Memory { at: when, place, operation, bytes } => DeviceWorkData {
+                what: operation,
+                bytes,
+                ..at(Class::Memory, Times { start: when, end: when }, place)
+            },
+            Activity::Graph { times, place, graph } => {
+                DeviceWorkData { detail: graph, ..at(Class::Graph, times, place) }
+            }
+            Activity::External { .. } => return None,
+        })
+    }
+
+    /// The number of a name, which is written into the file at first sight; 0 where there is none.
+    fn name(&mut self, address: u64) -> u32 {
+        if address == 0 {
+            return 0;
+        }
+        // SAFETY: the record says so: a C string of CUPTI's, which stays.
+        let name = unsafe { CStr::from_ptr(address as *const core::ffi::c_char) }.to_bytes();
+        let name = name.get(..LONGEST_NAME).unwrap_or(name);
+        if let Some(&number) = self.names.get(name) {
+            return number;
+        }
+        let known = self.names.len();
+        let Some(number) = u32::try_from(known + 1).ok().filter(|_| known < MOST_NAMES) else {
+            return 0;
+        };
+        let is_written =
+            self.session.arena.text_chunk(ChunkKind::DeviceName, 4 + name.len(), |put| {
+                put(&number.to_ne_bytes());
+                put(name);
+            });
+        if !is_written {
+            return 0;
+        }
+        self.names.insert(name.into(), number);
+        number
+    }
+
+    /// Notes how many records were lost so far, if there are more than before.
+    pub(crate) fn note_lost(&mut self, elsewhere: u64) {
+        let sum = elsewhere + self.lost;
+        if self.noted_lost < sum {
+            self.noted_lost = sum;
+            self.append(&DeviceWorkData {
+                class: Class::Lost as u32,
+                bytes: sum,
+                ..DeviceWorkData::default()
+            });
+        }
+    }
+
+    /// Writes down what is known of a device.
+    pub(crate) fn note_device(&self, facts: &str) {
+        self.session.arena.text_chunk(ChunkKind::Device, facts.len(), |put| put(facts.as_bytes()));
+    }
+
+    /// Writes a record.
+    pub(super) fn append(&mut self, data: &DeviceWorkData) {
+        if self.chunk.as_ref().is_none_or(|open| WORKS <= open.used) {
+            self.chunk = self.open();
+        }
+        let Some(open) = &mut self.chunk else {
+            self.lost += 1;
+            return;
+        };
+        let Some(entry) = open.entries.get(open.used) else { return };
+        store(entry, data);
+        open.used += 1;
+        // Release: pairs with the reader's look at the count; the entry is complete.
+        open.head.aux.store(u32::try_from(open.used).unwrap_or(0), Release);
+    }
+
+    fn open(&self) -> Option<Open> {
+        let chunk = self.session.arena.spare_chunk(WORKS * size_of::<DeviceWork>())?;
+        let payload = chunk.payload();
+        // SAFETY: the head lies right before the payload, stays mapped for good, and is made of atomics.
+        let head = unsafe { &*payload.sub(CHUNK_HEAD_BYTES).cast::<ChunkHead>() };
+        // SAFETY: the payload is as long, zero, 64-aligned, and stays; entries are made of atomics.
+        let entries = unsafe { core::slice::from_raw_parts(payload.cast::<DeviceWork>(), WORKS) };
+        chunk.publish(ChunkKind::DeviceWork, 0);
+        Some(Open { head, entries, used: 0 })
+    }
+}
+
+fn store(entry: &DeviceWork, data: &DeviceWorkData) {
+    for (to, value) in [
+        (&entry.node, data.node),
+        (&entry.thread, data.thread),
+        (&entry.correlation, data.correlation),
+        (&entry.device, data.device),
+        (&entry.context, data.context),
+        (&entry.stream, data.stream),
+        (&entry.what, data.what),
+        (&entry.detail, data.detail),
+        (&entry.returned, data.returned),
+        (&entry.grid_x, data.grid_x),
+        (&entry.grid_y, data.grid_y),
+        (&entry.grid_z, data.grid_z),
+        (&entry.block_x, data.block_x),
+        (&entry.block_y, data.block_y),
+        (&entry.block_z, data.block_z),
+        (&entry.shared_bytes, data.shared_bytes),
+        (&entry.registers, data.registers),
+    ] {
+        to.store(value, Relaxed);
+    }
+    for (to, value) in
+        [(&entry.start, data.start), (&entry.end, data.end), (&entry.bytes, data.bytes)]
+    {
+        to.store(value, Relaxed);
+    }
+    // Release: pairs with the reader; an entry of a class is complete.
+    entry.class.store(data.class, Release);
+}
