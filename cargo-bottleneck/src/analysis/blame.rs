@@ -30,6 +30,10 @@ pub enum Part {
     Preempted,
     /// It ran while others could do nothing but wait for it.
     HeldUp,
+    /// A device ran for it.
+    Device,
+    /// A device had nothing to run because of it.
+    DeviceIdle,
 }
 
 /// What is to blame, and where.

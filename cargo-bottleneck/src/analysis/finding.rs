@@ -13,6 +13,8 @@ use crate::report::model::{self, Confidence, Evidence, Source};
 use super::blame::Part;
 use super::cause::Cause;
 use super::classify::{Classification, Reason};
+use super::device::rules::Found;
+use super::device::{self, DeviceView};
 use super::gain::{self, Gain};
 use super::identity::{Label, path_names};
 use super::kinds::ratio;
@@ -32,6 +34,8 @@ pub(super) struct Facts<'a> {
     /// Who has seen what limits time on the CPU.
     pub(super) witness: Option<&'a dyn Witness>,
     pub(super) ledger: &'a Ledger,
+    /// What devices did, where there were any.
+    pub(super) devices: Option<&'a DeviceView>,
     pub(super) leaves: &'a Leaves,
     /// Why declared work cannot be judged, where there are no ceilings.
     pub(super) no_ceilings: Option<&'a str>,
@@ -96,6 +100,10 @@ pub(super) fn find<'r>(facts: &Facts<'_>, scope: impl Iterator<Item = &'r Row>) 
             }
             Part::OnCpu | Part::Helpers => (Part::OnCpu, class.owner),
             Part::Waits if blamed.subkind == Some(Subkind::Asserted) => (Part::OnCpu, class.owner),
+            Part::Device => {
+                let region = facts.devices.and_then(|it| it.region(blamed.span));
+                (Part::Device, region.map_or(blamed.span, |(owner, _)| owner))
+            }
             part => (part, blamed.span),
         };
         let site = facts.profile.spans[at].site;
@@ -190,6 +198,11 @@ impl Finding {
         let by_records = source == OffCpuSource::Switches;
         match (self.part, self.kind) {
             (_, Kind::Other) => Confidence::Weak,
+            (Part::Device, Kind::Memory | Kind::Compute) => {
+                self.region(facts).map_or(Confidence::Moderate, |region| region.confidence)
+            }
+            // The driver's own records say when, and which call was late.
+            (Part::Device | Part::DeviceIdle, _) => Confidence::Strong,
             // Both what runs and that it only waits are sampled.
             (Part::OnCpu, Kind::Scheduling) if self.subkind == Some(Subkind::Spin) => {
                 Confidence::Moderate
@@ -238,6 +251,18 @@ impl Finding {
                 res.extend(region.flat_map(wording::region_evidence));
                 let heard = self.testimony(facts).into_iter();
                 res.extend(heard.flat_map(|it| it.evidence.iter().cloned()));
+            }
+            Part::Device | Part::DeviceIdle => {
+                let what = match self.part {
+                    Part::Device => "a device runs what this submits",
+                    _ => "a device has nothing to run",
+                };
+                let of = Some(seconds(facts.ledger.in_flight_ns));
+                add(what.to_owned(), seconds(self.own_ns), "s", of, Source::Measured);
+                let region = self.region(facts).and_then(|region| region.point.as_ref());
+                let of_region = region.into_iter().flat_map(device::kernels::evidence);
+                res.extend(of_region.filter(|_| self.part == Part::Device));
+                res.extend(self.rules(facts).flat_map(|rule| rule.evidence.iter().cloned()));
             }
             Part::Waits | Part::Preempted | Part::HeldUp => {
                 let what = match (self.part, self.cause) {
@@ -321,7 +346,13 @@ impl Finding {
             (Part::Waits, None | Some(Cause::Unknown)) => {
                 vec!["what it waits for: no snapshot saw it".to_owned()]
             }
-            (Part::Waits | Part::HeldUp, _) => Vec::new(),
+            (Part::Device, _) if self.kind == Kind::Other => {
+                vec![
+                    "what limits kernels whose span declares no work: times alone do not tell"
+                        .to_owned(),
+                ]
+            }
+            (Part::Waits | Part::HeldUp | Part::Device | Part::DeviceIdle, _) => Vec::new(),
             (Part::Preempted, _) => vec!["who had the CPU meanwhile".to_owned()],
         }
     }
@@ -329,7 +360,11 @@ impl Finding {
     pub(super) fn next(&self, facts: &Facts<'_>) -> String {
         let class = facts.classes.spans[self.lead];
         let name = &facts.labels[self.lead].name;
+        if let Some(rule) = self.rules(facts).next() {
+            return rule.next.to_owned();
+        }
         match (self.kind, self.part) {
+            (Kind::Other, Part::Device) => wording::settle_kernels(name),
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
                 let whose = if self.helper.is_some() { Whose::Helpers } else { Whose::Own };
@@ -365,7 +400,7 @@ impl Finding {
             Part::OnCpu | Part::Helpers => {
                 facts.classes.regions[facts.classes.spans[self.lead].owner].as_ref()
             }
-            Part::Waits | Part::Preempted | Part::HeldUp => None,
+            Part::Waits | Part::Preempted | Part::HeldUp | Part::Device | Part::DeviceIdle => None,
         };
         // What stalls is a part of what is memory's.
         let stalled = self.testimony(facts).and_then(|heard| {
@@ -418,8 +453,23 @@ impl Finding {
                 let on_cpu_ns = on_cpu_ns.fold(0, u64::saturating_add);
                 facts.leaves.to_model(spans(), on_cpu_ns)
             }
-            Part::Waits | Part::Preempted | Part::HeldUp => Vec::new(),
+            Part::Waits | Part::Preempted | Part::HeldUp | Part::Device | Part::DeviceIdle => {
+                Vec::new()
+            }
         }
+    }
+
+    /// The declared work of its kernels.
+    fn region<'f>(&self, facts: &Facts<'f>) -> Option<&'f device::kernels::Region> {
+        facts.devices?.region(self.lead).map(|(_, region)| region)
+    }
+
+    /// What is known to be wrong with how devices are used that this finding is about.
+    fn rules<'f>(&self, facts: &Facts<'f>) -> impl Iterator<Item = &'f Found> {
+        let is_of_device = matches!(self.part, Part::Device | Part::DeviceIdle);
+        let subkind = self.subkind.filter(|_| is_of_device);
+        let rules = facts.devices.into_iter().flat_map(|it| &it.rules);
+        rules.filter(move |rule| Some(rule.subkind) == subkind)
     }
 
     /// For sentences: the time, and the name in backticks.

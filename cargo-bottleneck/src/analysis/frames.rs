@@ -129,6 +129,12 @@ fn label(profile: &Profile, main: Kind, blamed: &Blamed) -> Option<(String, bool
             let name = blamed.helper.map_or_else(String::new, |it| wording::pool_name(profile, it));
             (format!("{HELPERS}{name}]"), false)
         }
+        (Part::Device, Some(Subkind::DeviceCopy), _) => ("[GPU: copies]".to_owned(), false),
+        (Part::Device, ..) => ("[GPU: kernels]".to_owned(), false),
+        (Part::DeviceIdle, subkind, _) => {
+            let why = subkind.map_or("idle", Subkind::word);
+            (format!("[GPU waits: {why}]"), true)
+        }
         (Part::HeldUp, Some(Subkind::StarvedQueue), _) => ("[starves others]".to_owned(), false),
         (Part::HeldUp, ..) => ("[others wait for this]".to_owned(), false),
         (Part::Preempted, Some(Subkind::Throttled), _) => ("[throttled]".to_owned(), true),
@@ -144,6 +150,8 @@ fn note(label: &str, kind: Kind) -> &'static str {
         Some("preempted") => "could run, but had no CPU",
         Some("throttled") => "could run, but the control group had used up its CPU time",
         Some("threads") => "ran while this span waited for them",
+        Some("GPU") if label.starts_with("[GPU:") => "a device ran what this span submitted",
+        Some("GPU") => "a device had nothing to run",
         Some("others") => "the others of its region are done and wait for it",
         Some("memory" | "compute" | "I/O" | "scheduling" | "other") => {
             "time on the CPU that is of another kind than the rest"

@@ -109,6 +109,11 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         | Subkind::StarvedQueue
         | Subkind::Spin
         | Subkind::Oversubscribed
+        | Subkind::StarvedByHost
+        | Subkind::StreamDependency
+        | Subkind::SyncDrain
+        | Subkind::LaunchBound
+        | Subkind::ModuleLoad
         | Subkind::Throttled => Some(0.0),
         // What is left of a wait for others, or of lookups that are made otherwise, would be a guess.
         Subkind::Cache
@@ -121,6 +126,9 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         | Subkind::ChildProcess
         | Subkind::Wakeup
         | Subkind::Interference
+        | Subkind::DeviceBandwidth
+        | Subkind::DeviceArithmetic
+        | Subkind::DeviceCopy
         | Subkind::Asserted => None,
     }
 }

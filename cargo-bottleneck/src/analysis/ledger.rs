@@ -2,7 +2,8 @@
 //!
 //! While one thread has spans, or requests, its times are exact: what it did on the CPU and how long it waited are known, and moments only
 //! say what the waits were for. With several, moments are all there is: each stands for the time since the one before. Where
-//! there are no snapshots at all, thread time stands in for wall time.
+//! there are no snapshots at all, thread time stands in for wall time. What devices did since the moment before is known
+//! exactly, and comes first: moments say what limits the host in the rest.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::attribution::SelfTime;
 use super::blame::{Blamed, Part, Share, blame, stalled};
 use super::cause::Cause;
 use super::classify::Classification;
+use super::device::{DeviceView, Host};
 use super::in_flight::InFlight;
 use super::kinds::{ByKind, ratio};
 use super::roles::{Roles, cause_of};
@@ -92,11 +94,13 @@ impl Ledger {
         classes: &Classification,
         roles: &Roles<'_>,
         in_flight: &InFlight,
+        devices: Option<&DeviceView>,
     ) -> Self {
         let taken_by = interference::who_else(profile, times);
-        let at = Setting { profile, roles, classes, taken_by };
+        let at = Setting { profile, roles, classes, devices, taken_by };
         let moments = Moments::look(&at);
-        let is_exact = in_flight.is_exact() && roles.waiting_future.is_none();
+        // Times of the host do not say what a device does meanwhile.
+        let is_exact = in_flight.is_exact() && roles.waiting_future.is_none() && devices.is_none();
         let mut res = Self {
             rows: Vec::new(),
             in_flight_ns: 0,
@@ -326,11 +330,22 @@ impl Moments {
         let snapshots = &at.profile.snapshots;
         let mut res = Self { batches: vec![ByKind::default(); BATCHES], ..Self::default() };
         let count = snapshots.moments.len();
-        for (position, moment) in snapshots.moments.iter().enumerate() {
-            let doings = snapshots.doings(moment);
-            let scene = Scene::of(at.roles, moment, doings);
+        let (mut scenes, mut hosts) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for moment in &snapshots.moments {
+            let scene = Scene::of(at.roles, moment, snapshots.doings(moment));
             let (rule, shares) = blame(&scene, at);
             *res.decided_by.entry(rule).or_default() += 1;
+            let busiest = scene.actors.iter().max_by(|a, b| a.on_cpu.total_cmp(&b.on_cpu));
+            hosts.push(Host { span: busiest.map(|actor| actor.span), shares });
+            scenes.push(scene);
+        }
+        let limits = match at.devices {
+            Some(devices) => devices.before_hosts(&snapshots.moments, &hosts),
+            None => hosts.into_iter().map(|host| host.shares).collect(),
+        };
+        let seen = snapshots.moments.iter().zip(scenes).zip(limits);
+        for (position, ((moment, scene), shares)) in seen.enumerate() {
+            let doings = snapshots.doings(moment);
             let own = moment.weight_ns.saturating_sub(moment.stalled_ns) as f64;
             let batch = &mut res.batches[position * BATCHES / count.max(1)];
             if shares.is_empty() {

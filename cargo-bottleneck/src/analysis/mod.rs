@@ -3,9 +3,8 @@
 //! Pure and deterministic: a profile and a [`Context`] in, an [`Analysis`] out; no clock, no I/O. The steps, each in its
 //! module: [`attribution`] (on the CPU or waiting), [`in_flight`] (what counts), `roles` (what the parts are to each other),
 //! [`roofline`] and [`classify`] (what limits a path on the CPU), [`cause`] (what a thread waits for), `scene` and [`blame`]
-//! (what limits the program at one moment), [`ledger`] (the time in flight, divided), `finding` (where), [`verdict`] and
-//! `phases` (the judgement), [`gain`] (what it is worth), [`leaves`] (the functions inside), [`summary`] (as reports hold it). Device records will enter in
-//! `scene`.
+//! (what limits the program at one moment), [`device`] (what devices did meanwhile), [`ledger`] (the time in flight, divided), `finding` (where), [`verdict`] and
+//! `phases` (the judgement), [`gain`] (what it is worth), [`leaves`] (the functions inside), [`summary`] (as reports hold it).
 
 pub mod attribution;
 pub mod band;
@@ -14,6 +13,7 @@ pub mod cause;
 pub mod ceilings;
 pub mod classify;
 mod crew;
+pub mod device;
 mod finding;
 mod frames;
 mod from_machine;
@@ -69,6 +69,7 @@ use crate::report::model::{Exit, Finding, MachineView, Phase, Verdict};
 use crate::symbols::Symbols;
 
 use classify::Classification;
+use device::DeviceView;
 use finding::Facts;
 use identity::Label;
 use in_flight::InFlight;
@@ -114,6 +115,8 @@ pub struct Analysis {
     pub in_flight: InFlight,
     /// The time in flight, divided among what is to blame.
     pub ledger: Ledger,
+    /// What devices did; `None` where there were none.
+    pub devices: Option<DeviceView>,
     /// The functions that paths spend their own time in.
     pub leaves: Leaves,
     /// Thread time in flight by kind.
@@ -152,7 +155,8 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let roles = Roles::of(profile, witness);
     let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
-    let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight);
+    let devices = DeviceView::of(profile);
+    let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight, devices.as_ref());
     let leaves = Leaves::of(profile, context.symbols.as_ref(), |counted| {
         sampled.as_ref().and_then(|it| it.kind_of(counted))
     });
@@ -163,6 +167,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         labels: &labels,
         witness,
         ledger: &ledger,
+        devices: devices.as_ref(),
         leaves: &leaves,
         no_ceilings: ceilings.err().map(String::as_str),
         has_requests: in_flight.has_requests,
@@ -191,6 +196,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
         labels,
         in_flight,
         ledger,
+        devices,
         leaves,
         thread_kinds,
         kinds,

@@ -5,6 +5,7 @@ use crate::profile::{Doing, Moment, Profile, SpanIdx, TaskIdx, ThreadIdx};
 
 use super::cause::Cause;
 use super::classify::Classification;
+use super::device::DeviceView;
 use super::roles::{Roles, cause_of};
 use super::subkind::Subkind;
 
@@ -66,6 +67,8 @@ pub(super) struct Setting<'a> {
     pub(super) profile: &'a Profile,
     pub(super) roles: &'a Roles<'a>,
     pub(super) classes: &'a Classification,
+    /// What devices did, where there were any.
+    pub(super) devices: Option<&'a DeviceView>,
     /// What keeps threads from running when no thread of the program does.
     pub(super) taken_by: Subkind,
 }

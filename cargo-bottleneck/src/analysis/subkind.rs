@@ -57,13 +57,29 @@ pub enum Subkind {
     Throttled,
     /// Could run, and other programs had the CPUs.
     Interference,
+    /// The memory of a device delivers as fast as it can.
+    DeviceBandwidth,
+    /// The units of a device compute as fast as they can.
+    DeviceArithmetic,
+    /// Data travel between host and device.
+    DeviceCopy,
+    /// A device has nothing to do while the host does something else.
+    StarvedByHost,
+    /// Streams of a device wait for one another.
+    StreamDependency,
+    /// The host waits for a device before it submits more.
+    SyncDrain,
+    /// Works of a device are shorter than what it takes to submit them.
+    LaunchBound,
+    /// Code is loaded onto a device.
+    ModuleLoad,
     /// The author says so.
     Asserted,
 }
 
 impl Subkind {
     /// Every sub-kind.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 36] = [
         Self::Bandwidth,
         Self::Cache,
         Self::Latency,
@@ -91,6 +107,14 @@ impl Subkind {
         Self::Oversubscribed,
         Self::Throttled,
         Self::Interference,
+        Self::DeviceBandwidth,
+        Self::DeviceArithmetic,
+        Self::DeviceCopy,
+        Self::StarvedByHost,
+        Self::StreamDependency,
+        Self::SyncDrain,
+        Self::LaunchBound,
+        Self::ModuleLoad,
         Self::Asserted,
     ];
 
@@ -124,6 +148,14 @@ impl Subkind {
             Self::Oversubscribed => "oversubscribed",
             Self::Throttled => "throttled",
             Self::Interference => "interference",
+            Self::DeviceBandwidth => "device bandwidth",
+            Self::DeviceArithmetic => "device arithmetic",
+            Self::DeviceCopy => "host-device copy",
+            Self::StarvedByHost => "starved by host",
+            Self::StreamDependency => "stream dependency",
+            Self::SyncDrain => "sync drain",
+            Self::LaunchBound => "launch-bound",
+            Self::ModuleLoad => "module loading",
             Self::Asserted => "asserted",
         }
     }

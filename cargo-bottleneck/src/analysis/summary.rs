@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::finding::Facts;
 use super::kinds::ratio;
 use super::testimony::Witness;
-use super::{Analysis, Context, frames, identity, verdict, wording};
+use super::{Analysis, Context, device, frames, identity, verdict, wording};
 
 /// Fills the model of the reports. Pure; a path of depth `d` costs `d` names.
 pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (Summary, Frame) {
@@ -22,6 +22,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         witness: analysis.sampled.as_ref().map(|it| -> &dyn Witness { it }),
         no_ceilings: context.ceilings.as_ref().err().map(String::as_str),
         ledger: &analysis.ledger,
+        devices: analysis.devices.as_ref(),
         leaves: &analysis.leaves,
         has_requests: analysis.in_flight.has_requests,
     };
@@ -57,6 +58,7 @@ pub fn summarize(profile: &Profile, analysis: &Analysis, context: &Context) -> (
         on_cpu_source: on_cpu_source(profile).to_owned(),
         kinds: analysis.kinds.shares(),
         thread_kinds: analysis.thread_kinds.shares(),
+        gpu: device::section(profile, analysis.devices.as_ref(), &analysis.labels),
         spans,
         open_spans: innermost_open
             .map(|span| identity::path_names(profile, &analysis.labels, span))

@@ -59,6 +59,12 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Memory,
+        subkind: Some(Subkind::DeviceBandwidth),
+        cause: "goes to kernels near the bandwidth of the device's memory",
+        next: "halve the bytes (f16 or i8 weights), fuse kernels that read the same data, or batch requests so that weights are read once for many",
+    },
+    Advice {
+        kind: Kind::Memory,
         subkind: None,
         cause: "waits for memory, as asserted",
         next: "declare `bytes` at this span, so that its bandwidth is measured against the machine's",
@@ -98,6 +104,12 @@ pub static ADVICE: &[Advice] = &[
         subkind: Some(Subkind::Branchy),
         cause: "goes to branches",
         next: "replace branches that data decide by tables or masks, or sort the work so that neighbors take the same one",
+    },
+    Advice {
+        kind: Kind::Compute,
+        subkind: Some(Subkind::DeviceArithmetic),
+        cause: "goes to kernels near the peak of the device's units",
+        next: "use the matrix units with a smaller type (f16, i8), or fewer operations",
     },
     Advice {
         kind: Kind::Compute,
@@ -142,6 +154,18 @@ pub static ADVICE: &[Advice] = &[
         subkind: Some(Subkind::ChildProcess),
         cause: "waits for a child process to end",
         next: "start it earlier and go on meanwhile, or keep one running instead of starting one each time",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::DeviceCopy),
+        cause: "goes to copies between host and device, while no kernel runs",
+        next: "copy from pinned memory on a stream of its own while kernels run, in large pieces, and keep on the device what is used again",
+    },
+    Advice {
+        kind: Kind::Io,
+        subkind: Some(Subkind::StarvedByHost),
+        cause: "goes by while the device has nothing to do and the host is busy",
+        next: "submit the next step before the host turns to anything else, or let another thread prepare it meanwhile",
     },
     Advice {
         kind: Kind::Io,
@@ -211,6 +235,30 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Scheduling,
+        subkind: Some(Subkind::StreamDependency),
+        cause: "goes to streams that wait for one another",
+        next: "wait for events only where a result of the other stream is used, so that both streams run at once",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::SyncDrain),
+        cause: "goes by while the device waits for a host that has just waited for the device",
+        next: "submit the next work before waiting for the last one (one step ahead), and wait only for what the host reads",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::LaunchBound),
+        cause: "goes by between kernels that are shorter than their launch",
+        next: "capture the step into a CUDA graph and launch it as one, or fuse kernels, or batch requests so that kernels are longer",
+    },
+    Advice {
+        kind: Kind::Scheduling,
+        subkind: Some(Subkind::ModuleLoad),
+        cause: "goes to code that is loaded onto the device",
+        next: "load modules and run each kernel once before the first request",
+    },
+    Advice {
+        kind: Kind::Scheduling,
         subkind: None,
         cause: "goes to scheduling, as asserted",
         next: "divide the work more evenly, or hold what the threads share for a shorter time",
@@ -274,6 +322,13 @@ pub fn settle_on_cpu(name: &str, reason: Reason) -> String {
 pub fn settle_samples(name: &str, lacks: &str) -> String {
     format!(
         "let `{name}` be seen better: samples lack {lacks}; or declare its work: #[bottleneck(flops = ..., bytes = ...)]"
+    )
+}
+
+/// What would settle time of a device that is `other`.
+pub fn settle_kernels(name: &str) -> String {
+    format!(
+        "declare what the kernels of `{name}` do: #[bottleneck(flops = ..., bytes = ...)], so that it can be held against the device"
     )
 }
 

@@ -13,6 +13,7 @@ use bottleneck_runtime::format::{
 };
 
 use super::clock::{Anchor, Clock};
+use super::device_chunks::RawDevices;
 use super::moments::RawMoments;
 use super::sampled::RawSampling;
 use super::tree::{RawThread, References, Slots};
@@ -86,6 +87,7 @@ pub fn load(bytes: &[u8], death_ns: Option<u64>) -> Result<(Profile, Vec<Warning
         samples,
         sampling,
         conditions,
+        devices: parts.devices.finish(&references, &clock, &mut damages).map(Arc::new),
     };
     Ok((profile, damages.into_warnings()))
 }
@@ -110,6 +112,7 @@ struct Parts<'a> {
     run: Option<serde_json::Value>,
     moments: RawMoments<'a>,
     sampling: RawSampling<'a>,
+    devices: RawDevices<'a>,
 }
 
 impl<'a> Parts<'a> {
@@ -155,6 +158,9 @@ impl<'a> Parts<'a> {
                     true
                 }
                 Some(ChunkKind::Accesses) => res.sampling.add_accesses(chunk.payload),
+                Some(ChunkKind::DeviceWork) => res.devices.add_works(chunk.payload, chunk.aux),
+                Some(ChunkKind::DeviceName) => res.devices.add_name(chunk.payload, chunk.aux),
+                Some(ChunkKind::Device) => res.devices.add_device(text(chunk.payload, chunk.aux)),
                 // Recipes are for the program. No kind: being written when the program died, or of a later minor version.
                 Some(ChunkKind::Recipes) | None => true,
             };

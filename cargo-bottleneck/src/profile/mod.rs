@@ -6,6 +6,8 @@
 
 mod clock;
 mod convert;
+pub mod device;
+mod device_chunks;
 mod index;
 mod load;
 mod moments;
@@ -78,6 +80,8 @@ pub struct Profile {
     pub sampling: Option<Sampling>,
     /// What the machine and the control group took.
     pub conditions: Conditions,
+    /// What devices did; `None` where nothing was recorded of them.
+    pub devices: Option<Arc<device::Devices>>,
 }
 
 /// One annotated place of the source.

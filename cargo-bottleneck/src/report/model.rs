@@ -3,11 +3,14 @@
 //! [`Summary`] is the contract of `summary.json`: fields are added, never renamed or removed within [`SCHEMA`]; times are
 //! whole nanoseconds; `None` becomes `null` and means unknown, not zero.
 
+pub mod gpu;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::kind::Kind;
+use gpu::Gpu;
 
 /// Version of `summary.json`.
 pub const SCHEMA: u32 = 1;
@@ -55,6 +58,8 @@ pub struct Summary {
     pub kinds: BTreeMap<&'static str, Share>,
     /// Thread time by kind.
     pub thread_kinds: BTreeMap<&'static str, Share>,
+    /// What devices did; `None` where the program has no support of devices.
+    pub gpu: Option<Gpu>,
     /// Every path of spans.
     pub spans: Vec<Span>,
     /// Paths of the spans that were open when the run was cut.

@@ -4,11 +4,12 @@
 //! that inferno's script looks for.
 
 use super::banner::{self, Banner, MARGIN, WIDTH};
-use super::chart::{Chart, Placed};
+use super::chart::Placed;
 use super::fold::Piece;
-use super::frames::{self, Drawn};
+use super::frames::Drawn;
 use super::markup::Markup;
-use super::{SvgError, label, palette};
+use super::{Graph, SvgError, label, palette};
+use crate::number;
 use crate::report::model::Summary;
 
 const STYLE: &str = include_str!("assets/flame.css");
@@ -22,6 +23,9 @@ const ACROSS: f64 = (WIDTH - 2 * MARGIN) as f64;
 
 /// Boxes narrower than this have no outline, which would cover them, in pixels. The script knows it too.
 const THIN: f64 = 4.0;
+
+/// Between the two graphs, in pixels: a heading.
+const BETWEEN: usize = 40;
 
 /// Below the lowest boxes, in pixels.
 const BOTTOM: usize = 24;
@@ -41,16 +45,17 @@ pub(super) struct Texts<'a> {
 
 /// The whole document.
 pub(super) fn annotate(
-    chart: &Chart,
-    boxes: &[Drawn],
+    host: &Graph,
+    devices: Option<&Graph>,
     texts: &Texts<'_>,
 ) -> Result<Vec<u8>, SvgError> {
+    let (chart, boxes) = (&host.chart, &host.layout.boxes);
     let legend_y = texts.banner.height();
     let title_y = legend_y + banner::LEGEND_HEIGHT + 12;
     let graph_y = title_y + 32;
-    let first = place(chart, 0)?.number("y")?;
-    let rows = boxes.iter().map(|it| it.depth + 1).max().unwrap_or(0);
-    let height = graph_y + rows * ROW + BOTTOM;
+    let host_end = graph_y + host.rows() * ROW;
+    let of_devices = devices.map_or(0, |it| BETWEEN + it.rows() * ROW);
+    let height = host_end + of_devices + BOTTOM;
 
     let mut out = Markup::new()?;
     open(&mut out, height, &texts.banner, true)?;
@@ -73,23 +78,43 @@ pub(super) fn annotate(
     banner::write_legend(&mut out, texts.summary, legend_y, has_waits)?;
     controls(&mut out, title_y, texts)?;
 
-    // inferno leaves room for its own texts above the first row; ours end where the graph begins.
-    let offset = graph_y as f64 - first as f64;
-    let spans = format!("The flame graph, {} boxes", boxes.len());
-    let mut attributes = vec![("role", "tree"), ("aria-label", spans.as_str())];
-    let offset = offset.to_string();
-    attributes.push(("y", &offset));
-    attributes.extend(chart.frames.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    out.open("svg", &attributes)?;
-    let all_ns = boxes.first().map_or(0, |all| all.ns);
-    for (i, it) in boxes.iter().enumerate() {
-        draw(&mut out, i, it, place(chart, i)?, all_ns)?;
-        out.text("\n")?;
+    write_graph(&mut out, host, "frames", "The flame graph", graph_y)?;
+    if let Some(devices) = devices {
+        let all = devices.layout.boxes.first().map_or(0, |all| all.ns);
+        let title =
+            format!("Device time: {} in use. It is no part of the time above.", number::time(all));
+        let (x, y) = (MARGIN.to_string(), (host_end + BETWEEN - 10).to_string());
+        out.element("text", &[("class", "heading"), ("x", &x), ("y", &y)], &title)?;
+        write_graph(&mut out, devices, "device", "The graph of device time", host_end + BETWEEN)?;
     }
-    out.close("svg")?;
     tooltip(&mut out)?;
     out.close("svg")?;
     Ok(out.into_bytes())
+}
+
+/// The boxes of a graph, from `graph_y` on. Only the one with the id `frames` is what inferno's script zooms.
+fn write_graph(
+    out: &mut Markup,
+    graph: &Graph,
+    id: &str,
+    what: &str,
+    graph_y: usize,
+) -> Result<(), SvgError> {
+    let boxes = &graph.layout.boxes;
+    // inferno leaves room for its own texts above the first row; ours end where the graph begins.
+    let offset = (graph_y as f64 - graph.place(0)?.number("y")? as f64).to_string();
+    let spans = format!("{what}, {} boxes", boxes.len());
+    let mut attributes =
+        vec![("role", "tree"), ("aria-label", spans.as_str()), ("y", &offset), ("id", id)];
+    let of_inferno = graph.chart.frames.iter().filter(|(name, _)| *name != "id");
+    attributes.extend(of_inferno.map(|(name, value)| (name.as_str(), value.as_str())));
+    out.open("svg", &attributes)?;
+    let all_ns = boxes.first().map_or(0, |all| all.ns);
+    for (i, it) in boxes.iter().enumerate() {
+        draw(out, &graph.layout.key(i), it, graph.place(i)?, all_ns)?;
+        out.text("\n")?;
+    }
+    Ok(out.close("svg")?)
 }
 
 /// A document without a graph, which says why there is none.
@@ -192,19 +217,8 @@ fn tooltip(out: &mut Markup) -> Result<(), SvgError> {
     Ok(out.close("g")?)
 }
 
-fn place(chart: &Chart, position: usize) -> Result<&Placed, SvgError> {
-    let key = if position == 0 { String::new() } else { frames::key(position) };
-    chart.boxes.get(&key).ok_or_else(|| SvgError::Layout(format!("no box `{key}`")))
-}
-
 /// One box: inferno's rectangle, the parts that are its own time, the hatch of those that are waits, and the label.
-fn draw(
-    out: &mut Markup,
-    position: usize,
-    it: &Drawn,
-    at: &Placed,
-    all_ns: u64,
-) -> Result<(), SvgError> {
+fn draw(out: &mut Markup, id: &str, it: &Drawn, at: &Placed, all_ns: u64) -> Result<(), SvgError> {
     let mut class = String::from("box");
     if it.ns as f64 * ACROSS < all_ns as f64 * THIN {
         class.push_str(" thin");
@@ -216,10 +230,10 @@ fn draw(
     if it.leaf.is_some() {
         class.push_str(" inside");
     }
-    let (id, level) = (frames::key(position), (it.depth + 1).to_string());
-    let tab = if position == 0 { "0" } else { "-1" };
+    let level = (it.depth + 1).to_string();
+    let tab = if it.depth == 0 { "0" } else { "-1" };
     let mut group = vec![
-        ("id", &*id),
+        ("id", id),
         ("class", &*class),
         ("role", "treeitem"),
         ("aria-level", &*level),

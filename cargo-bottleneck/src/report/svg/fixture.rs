@@ -178,6 +178,7 @@ pub(super) fn summary(roots: &[Frame]) -> Summary {
         open_spans: Vec::new(),
         lost: Lost::default(),
         overhead: Overhead::default(),
+        gpu: None,
         warnings: Vec::new(),
     }
 }

@@ -37,33 +37,35 @@ pub(super) struct Drawn {
     pub(super) spoken: String,
 }
 
-/// Everything about the boxes.
-#[derive(Debug, Default)]
+/// Everything about the boxes of one graph.
+#[derive(Debug)]
 pub(super) struct Layout {
-    /// Boxes, each before those below it. The key of one is [`key`] of its position.
+    /// What its keys begin with: there may be two graphs in one picture.
+    prefix: char,
+    /// Boxes, each before those below it. The key of one is [`Layout::key`] of its position.
     pub(super) boxes: Vec<Drawn>,
     /// Folded stacks of keys, for a top-down reading from left to right: own time after that of the children.
     pub(super) stacks: Vec<String>,
 }
 
-/// The name under which inferno knows a box. The box of everything has none there.
-pub(super) fn key(position: usize) -> String {
-    format!("f{position}")
-}
-
 /// Flattens the tree of boxes.
-pub(super) fn lay_out(root: &Node<'_>) -> Layout {
-    let mut layout = Layout::default();
+pub(super) fn lay_out(root: &Node<'_>, prefix: char) -> Layout {
+    let mut layout = Layout { prefix, boxes: Vec::new(), stacks: Vec::new() };
     layout.add(root, 0, "", root.ns);
     layout
 }
 
 impl Layout {
+    /// The name under which inferno knows a box. The box of everything has none there.
+    pub(super) fn key(&self, position: usize) -> String {
+        format!("{}{position}", self.prefix)
+    }
+
     fn add(&mut self, node: &Node<'_>, depth: usize, parent_stack: &str, all_ns: u64) {
         let stack = match (&node.what, parent_stack) {
             (What::All, _) => String::new(),
-            (_, "") => key(self.boxes.len()),
-            (_, parent) => format!("{parent};{}", key(self.boxes.len())),
+            (_, "") => self.key(self.boxes.len()),
+            (_, parent) => format!("{parent};{}", self.key(self.boxes.len())),
         };
         self.boxes.push(describe(node, depth, all_ns));
         for child in &node.children {
@@ -71,7 +73,7 @@ impl Layout {
         }
         let mut own_ns: u64 = node.own.iter().map(|piece| piece.ns).sum();
         for leaf in &node.leaves {
-            let name = key(self.boxes.len());
+            let name = self.key(self.boxes.len());
             self.boxes.push(describe_leaf(leaf, depth + 1, all_ns));
             self.stacks.push(format!("{stack};{name} {}", leaf.ns));
             own_ns = own_ns.saturating_sub(leaf.ns);

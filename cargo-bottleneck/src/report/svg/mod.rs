@@ -32,6 +32,8 @@ use inferno::flamegraph::{self, Direction, FuncFrameAttrsMap, Options, TextTrunc
 
 use self::annotate::Texts;
 use self::banner::Banner;
+use self::chart::{Chart, Placed};
+use self::fold::Node;
 use self::frames::{Drawn, Layout};
 use crate::number;
 use crate::report::model::{Frame, Summary};
@@ -111,9 +113,36 @@ pub fn render(summary: &Summary, root_frames: &[Frame]) -> Result<Vec<u8>, SvgEr
     if root.ns == 0 {
         return annotate::empty(&texts, &reasons(summary));
     }
-    let layout = frames::lay_out(&root);
-    let chart = chart::read(&lay_out(&layout)?)?;
-    annotate::annotate(&chart, &layout.boxes, &texts)
+    let host = Graph::new(&root, 'f')?;
+    let of_devices = summary.gpu.as_ref().map_or(&[][..], |gpu| &gpu.frames);
+    let devices = fold::fold(of_devices);
+    let devices = if devices.ns > 0 { Some(Graph::new(&devices, 'd')?) } else { None };
+    annotate::annotate(&host, devices.as_ref(), &texts)
+}
+
+/// One of the two graphs of a picture: host time, or device time.
+struct Graph {
+    layout: Layout,
+    chart: Chart,
+}
+
+impl Graph {
+    fn new(root: &Node<'_>, prefix: char) -> Result<Self, SvgError> {
+        let layout = frames::lay_out(root, prefix);
+        let chart = chart::read(&lay_out(&layout)?)?;
+        Ok(Self { layout, chart })
+    }
+
+    /// Its rows.
+    fn rows(&self) -> usize {
+        self.layout.boxes.iter().map(|it| it.depth + 1).max().unwrap_or(0)
+    }
+
+    /// Where a box lies.
+    fn place(&self, position: usize) -> Result<&Placed, SvgError> {
+        let key = if position == 0 { String::new() } else { self.layout.key(position) };
+        self.chart.boxes.get(&key).ok_or_else(|| SvgError::Layout(format!("no box `{key}`")))
+    }
 }
 
 /// inferno's picture of the keys.
@@ -122,7 +151,7 @@ fn lay_out(layout: &Layout) -> Result<String, SvgError> {
     let mut attributes = String::new();
     for (i, it) in layout.boxes.iter().enumerate() {
         // inferno knows the box of everything by an empty name, which cannot have attributes.
-        let key = if i == 0 { String::new() } else { frames::key(i) };
+        let key = if i == 0 { String::new() } else { layout.key(i) };
         palette.insert(&key, base_color(it).into());
         // Writing to a string cannot fail.
         let _ = writeln!(attributes, "{key}\tid={key}");

@@ -3,8 +3,8 @@
 //! At most 80 columns. Colors only repeat what words and tags say. Warnings are not here: the command shows them as it
 //! shows its own.
 
+mod gpu;
 mod line;
-
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +55,7 @@ pub fn render(summary: &Summary, look: Look) -> String {
         page.finding(n + 1, finding, summary.verdict.confidence);
     }
     page.phases(&summary.phases);
+    page.gpu(summary.gpu.as_ref());
     page.notes(summary);
     page.text
 }

@@ -1,0 +1,136 @@
+//! What the host asks of the driver: launches, and waits.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::profile::device::{CallIdx, Deed, Devices, WaitSort, Work};
+
+/// CUPTI's numbers of the functions that are told apart.
+pub(super) mod cbid {
+    pub(crate) const EVENT_RECORD: [u32; 2] = [119, 438];
+    pub(crate) const STREAM_WAIT: [u32; 2] = [295, 439];
+}
+
+/// A wait shorter than this found nothing to wait for.
+const AT_ONCE_NS: u64 = 20_000;
+
+/// How work is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Launches {
+    /// Kernels and graphs whose calls are known.
+    pub count: u64,
+    /// Median of the calls, in ns.
+    pub call_ns: u64,
+    /// Median of the kernels, in ns.
+    pub kernel_ns: u64,
+    /// Median from the end of a call to the beginning of its work, in ns; 0 where work begins before the call ends.
+    pub delay_ns: u64,
+    /// Works that were submitted and not done, on average over the time from the first call to the last end.
+    pub queued: f64,
+}
+
+/// Medians and the queue.
+pub(super) fn launches(devices: &Devices) -> Launches {
+    let is_launch = |it: &&Work| matches!(it.deed, Deed::Kernel { .. } | Deed::Graph { .. });
+    let with_call = |work: &Work| Some(devices.calls.get(work.call?.0)?.when);
+    let own: Vec<_> = devices
+        .works
+        .iter()
+        .filter(is_launch)
+        .filter_map(|work| Some((work.when, with_call(work)?)))
+        .collect();
+    let median = |values: &mut dyn Iterator<Item = u64>| {
+        let mut values: Vec<u64> = values.collect();
+        values.sort_unstable();
+        values.get(values.len() / 2).copied().unwrap_or(0)
+    };
+    let first_ns = own.iter().map(|(_, call)| call.start_ns).min().unwrap_or(0);
+    let last_ns = own.iter().map(|(work, _)| work.end_ns).max().unwrap_or(0);
+    let in_queue: u64 =
+        own.iter().map(|(work, call)| work.end_ns.saturating_sub(call.start_ns)).sum();
+    Launches {
+        count: own.len() as u64,
+        call_ns: median(&mut own.iter().map(|(_, call)| call.ns())),
+        kernel_ns: median(&mut own.iter().map(|(work, _)| work.ns())),
+        delay_ns: median(
+            &mut own.iter().map(|(work, call)| work.start_ns.saturating_sub(call.end_ns)),
+        ),
+        queued: in_queue as f64 / last_ns.saturating_sub(first_ns).max(1) as f64,
+    }
+}
+
+/// Waits of the host of one sort.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many.
+    pub count: u64,
+    /// Time of the calls, in ns.
+    pub ns: u64,
+    /// Those for which nothing had been submitted since the wait before, on the same thread, and that waited for nothing.
+    pub redundant: u64,
+}
+
+/// The host's waits by sort.
+pub(super) fn waits(devices: &Devices) -> BTreeMap<WaitSort, Waits> {
+    let submits: HashSet<CallIdx> = devices.works.iter().filter_map(|it| it.call).collect();
+    let mut wait_of: HashMap<CallIdx, WaitSort> = HashMap::new();
+    for wait in devices.waits.iter().filter(|it| it.sort != WaitSort::StreamForEvent) {
+        if let Some(call) = wait.call {
+            wait_of.insert(call, wait.sort);
+        }
+    }
+    // By thread: whether something was submitted since its last wait.
+    let mut has_submitted: HashMap<u32, bool> = HashMap::new();
+    let mut res: BTreeMap<WaitSort, Waits> = BTreeMap::new();
+    for (at, call) in devices.calls.iter().enumerate() {
+        let has = has_submitted.entry(call.tid).or_insert(true);
+        *has |= submits.contains(&CallIdx(at));
+        let Some(sort) = wait_of.get(&CallIdx(at)) else { continue };
+        let sum = res.entry(*sort).or_default();
+        sum.count += 1;
+        sum.ns += call.when.ns();
+        if !std::mem::take(has) && call.when.ns() < AT_ONCE_NS {
+            sum.redundant += 1;
+        }
+    }
+    res
+}
+
+/// Calls that `cudarc` makes by itself to keep streams in order, for each kernel: events that are recorded and waited for.
+pub(super) fn tracking_calls(devices: &Devices) -> (u64, u64) {
+    let is_tracking =
+        |cbid: u32| cbid::EVENT_RECORD.contains(&cbid) || cbid::STREAM_WAIT.contains(&cbid);
+    let own = devices.calls.iter().filter(|call| is_tracking(call.cbid));
+    own.fold((0, 0), |(count, ns), call| (count + 1, ns + call.when.ns()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::device::fixture::Drawing;
+
+    const US: u64 = 1_000;
+
+    #[test]
+    fn a_second_wait_with_nothing_in_between_is_redundant() {
+        let drawing = Drawing::new()
+            .launch(1, 0..2 * US, "a", 7, 3 * US..50 * US)
+            .synchronize(1, 3 * US..52 * US, 7)
+            .synchronize(1, 53 * US..55 * US, 7)
+            .launch(1, 60 * US..62 * US, "b", 7, 63 * US..64 * US)
+            .synchronize(1, 65 * US..67 * US, 7);
+        let found = waits(&drawing.devices());
+        let expected = Waits { count: 3, ns: 53 * US, redundant: 1 };
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(WaitSort::Stream, expected)]);
+    }
+
+    #[test]
+    fn a_queue_is_as_long_as_works_wait_and_run() {
+        // host    [a][b]
+        // device     |----a----|----b----|
+        let drawing =
+            Drawing::new().launch(1, 0..10, "a", 7, 20..60).launch(1, 10..20, "b", 7, 60..100);
+        let found = launches(&drawing.devices());
+        assert_eq!((found.count, found.call_ns, found.kernel_ns, found.delay_ns), (2, 10, 40, 40));
+        assert!((found.queued - 1.5).abs() < 1e-9, "{found:?}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What limits kernels: the work that their spans declare, against the ceilings of the device.
+//!
+//! A kernel is of the *region* of the span that launched it: the nearest span around it that declares work. The time of a region
+//! is that in which any of its kernels runs. Without declared work nothing is known: names of kernels are no evidence.
+
+use std::collections::BTreeMap;
+
+use crate::analysis::ceilings::Range;
+use crate::analysis::roofline::{Abstained, Point, Says, judge};
+use crate::analysis::subkind::Subkind;
+use crate::kind::Kind;
+use crate::profile::device::{Deed, Devices, Work};
+use crate::profile::{Profile, SpanIdx};
+use crate::report::model::{Confidence, Evidence, Source};
+
+use super::ceilings;
+use super::stretches::Stretches;
+
+/// What is known of the kernels of one region.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Time in which any of them runs, in ns.
+    pub ns: u64,
+    /// How many there are.
+    pub kernels: u64,
+    /// Where they lie under the roofline of their device; `None` where it has no ceilings.
+    pub point: Option<Point>,
+    /// What limits them.
+    pub says: Says,
+    /// How sure that is.
+    pub confidence: Confidence,
+}
+
+impl Region {
+    /// Kind and sub-kind.
+    pub fn kind(&self) -> (Kind, Option<Subkind>) {
+        match self.says {
+            Says::Bound(Kind::Memory, _) => (Kind::Memory, Some(Subkind::DeviceBandwidth)),
+            Says::Bound(Kind::Compute, _) => (Kind::Compute, Some(Subkind::DeviceArithmetic)),
+            Says::Bound(kind, subkind) => (kind, Some(subkind)),
+            Says::Nothing(_) => (Kind::Other, None),
+        }
+    }
+}
+
+/// The regions that have kernels, by the span that declares.
+pub(super) fn regions(profile: &Profile, devices: &Devices) -> BTreeMap<SpanIdx, Region> {
+    let mut by_owner: BTreeMap<SpanIdx, Vec<&Work>> = BTreeMap::new();
+    for work in devices.works.iter().filter(|it| matches!(it.deed, Deed::Kernel { .. })) {
+        if let Some(owner) = work.span.and_then(|span| declaring(profile, span)) {
+            by_owner.entry(owner).or_default().push(work);
+        }
+    }
+    let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
+        let times = Stretches::of(works.iter().map(|it| (it.when.start_ns, it.when.end_ns)));
+        let device = works.first().map_or(0, |it| it.stream.device);
+        let region = judged(profile, devices, owner, device, times.ns(), works.len() as u64);
+        (owner, region)
+    };
+    by_owner.into_iter().map(region).collect()
+}
+
+/// The nearest span that declares work, `span` or one around it.
+pub(super) fn declaring(profile: &Profile, span: SpanIdx) -> Option<SpanIdx> {
+    let mut at = Some(span);
+    while let Some(span) = at {
+        let path = &profile.spans[span];
+        if path.work.is_some() {
+            return Some(span);
+        }
+        at = path.parent;
+    }
+    None
+}
+
+/// What was measured of a region: its rates, against the ceilings of the device.
+pub(in crate::analysis) fn evidence(point: &Point) -> Vec<Evidence> {
+    let mut res = Vec::new();
+    // The ceiling is found again from the share.
+    let mut add = |what: &str, rate: f64, share: Option<Range>, unit: &str| {
+        let of = share.filter(|share| share.median > 0.0).map(|share| rate / share.median / 1e9);
+        let (what, unit, source) = (what.to_owned(), unit.to_owned(), Source::Declared);
+        res.push(Evidence { what, value: rate / 1e9, unit, of, source });
+    };
+    if point.bytes_per_s > 0.0 {
+        add("device memory, against its data sheet", point.bytes_per_s, point.bandwidth, "GB/s");
+    }
+    if point.flops_per_s > 0.0 {
+        add(
+            "arithmetic, against the device's data sheet",
+            point.flops_per_s,
+            point.arithmetic,
+            "GFLOP/s",
+        );
+    }
+    res
+}
+
+fn judged(
+    profile: &Profile,
+    devices: &Devices,
+    owner: SpanIdx,
+    device: u32,
+    ns: u64,
+    kernels: u64,
+) -> Region {
+    let nothing = |why| Region {
+        ns,
+        kernels,
+        point: None,
+        says: Says::Nothing(why),
+        confidence: Confidence::Weak,
+    };
+    let facts = devices.known.iter().find(|it| it.number == device);
+    let (Some(work), Some(facts)) = (profile.spans[owner].work, facts) else {
+        return nothing(Abstained::NoCeiling);
+    };
+    let per_second = work.flops * 1e9 / ns.max(1) as f64;
+    let ceilings = ceilings::ceilings(facts, work.dtype, per_second);
+    let Some(point) = Point::new(work, ns, ns, &ceilings) else {
+        return nothing(Abstained::NoCeiling);
+    };
+    let (_, says, confidence) = judge(&point);
+    // A data sheet is no measurement of this device.
+    let confidence = confidence.min(Confidence::Moderate);
+    Region { ns, kernels, point: Some(point), says, confidence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::device::fixture::Drawing;
+    use crate::profile::Dtype;
+    use crate::profile::RowIdx as _;
+    use crate::profile::builder::ProfileBuilder;
+
+    const MS: u64 = 1_000_000;
+
+    /// 2 TB/s, and 10 TFLOP/s.
+    fn device(drawing: Drawing) -> Devices {
+        let attributes = [
+            ("multiprocessors", 50),
+            ("clock_khz", 1_562_500),
+            ("memory_clock_khz", 1_000_000),
+            ("memory_bus_bits", 8000),
+            ("capability_major", 8),
+            ("capability_minor", 0),
+        ];
+        attributes
+            .into_iter()
+            .fold(drawing, |it, (name, value)| it.attribute(name, value))
+            .devices()
+    }
+
+    #[test]
+    fn a_region_is_judged_by_the_time_in_which_its_kernels_run() {
+        // layers   declares 1.8 GB
+        //   |- a -|- b -|      one millisecond together: 1.8 of 2 TB/s
+        let profile = ProfileBuilder::new(9 * MS)
+            .span("token", 0..9 * MS, |token| {
+                token.span("layers", 0..MS, |layers| {
+                    layers.work(1e6, 1.8e9, Dtype::F32);
+                    layers.span("launch", 0..MS / 2, |_| ());
+                });
+            })
+            .build();
+        let span = |at| SpanIdx::from_position(at);
+        let drawing = Drawing::new()
+            .launch(1, 0..1000, "a", 7, 2 * MS..2 * MS + MS / 2)
+            .in_span(span(2))
+            .launch(1, 2000..3000, "b", 7, 2 * MS + MS / 2..3 * MS)
+            .in_span(span(2))
+            .launch(1, 4000..5000, "other", 7, 4 * MS..5 * MS)
+            .in_span(span(0));
+        let regions = regions(&profile, &device(drawing));
+        let (owner, region) = regions.first_key_value().unwrap();
+        assert_eq!((*owner, regions.len(), region.kernels, region.ns), (span(1), 1, 2, MS));
+        assert_eq!(region.kind(), (Kind::Memory, Some(Subkind::DeviceBandwidth)));
+        assert_eq!(region.confidence, Confidence::Moderate);
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_device_without_attributes() {
+        let profile = ProfileBuilder::new(9 * MS)
+            .span("layers", 0..MS, |layers| {
+                layers.work(1e6, 1.8e9, Dtype::F32);
+            })
+            .build();
+        let own = SpanIdx::from_position(0);
+        let drawing = Drawing::new().launch(1, 0..1000, "a", 7, MS..2 * MS).in_span(own);
+        let regions = regions(&profile, &drawing.devices());
+        assert_eq!(regions[&own].kind(), (Kind::Other, None));
+    }
+}

@@ -1,0 +1,175 @@
+//! What devices did, judged: what limited them at each moment, and what programs that use devices often do wrong.
+//!
+//! Pure. [`idle`] (why a device had nothing to run), [`timeline`] (one state at each moment), `serial` (streams one after the
+//! other), [`kernels`] (declared work against the device's ceilings), [`copies`] and [`calls`] (amounts), [`rules`] (what to
+//! do). `before_hosts` is what [`super::ledger`] asks: while a device works or waits, the host's own time is not
+//! to blame.
+
+pub(super) mod before_hosts;
+pub mod calls;
+mod ceilings;
+pub mod copies;
+mod facts;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(super) mod graph;
+pub mod idle;
+pub mod kernels;
+pub mod rules;
+mod serial;
+mod stretches;
+pub mod timeline;
+mod to_model;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kind::Kind;
+use crate::profile::device::{Deed, Devices, Direction, Work, WorkIdx};
+use crate::profile::{Profile, SpanIdx};
+
+use super::blame::{Blamed, Part};
+use super::subkind::Subkind;
+use idle::{Cause, Gaps};
+use kernels::Region;
+use timeline::{State, Timeline};
+
+pub(super) use before_hosts::Host;
+pub(super) use to_model::section;
+
+/// What devices did.
+#[derive(Clone, Debug)]
+pub struct DeviceView {
+    /// As the recording has it.
+    pub devices: Arc<Devices>,
+    /// One for each device that did something.
+    pub timelines: Vec<Timeline>,
+    /// Declared work of kernels, by the span that declares.
+    pub regions: BTreeMap<SpanIdx, Region>,
+    /// What is wrong, the most time at stake first.
+    pub rules: Vec<rules::Found>,
+    /// Time from the first work of a device to its last, of all together, in ns.
+    pub in_use_ns: u64,
+    /// Why no verdict rests on the records; empty if one can.
+    pub problems: Vec<String>,
+    owners: BTreeMap<SpanIdx, SpanIdx>,
+}
+
+impl DeviceView {
+    /// Judges what devices did; `None` if there were none.
+    pub fn of(profile: &Profile) -> Option<Self> {
+        let shared = profile.devices.as_ref()?;
+        let devices = shared.as_ref();
+        let gaps = Gaps::of(devices);
+        let multiprocessors = |number| {
+            let facts = devices.known.iter().find(|it| it.number == number)?;
+            ceilings::multiprocessors(facts)
+        };
+        let timelines: Vec<Timeline> = devices
+            .numbers()
+            .into_iter()
+            .map(|number| Timeline::of(devices, &gaps, number, multiprocessors(number)))
+            .collect();
+        let in_use_ns = timelines.iter().map(|it| it.ns_of(|_| true)).sum();
+        let problems = problems(devices);
+        let facts = facts::Facts { devices, timelines: &timelines, in_use_ns };
+        let rules = if problems.is_empty() { rules::find(&facts) } else { Vec::new() };
+        let regions = kernels::regions(profile, devices);
+        let mut owners = BTreeMap::new();
+        for span in devices.works.iter().filter_map(|it| it.span) {
+            if let Some(owner) = kernels::declaring(profile, span) {
+                owners.insert(span, owner);
+            }
+        }
+        Some(Self {
+            devices: Arc::clone(shared),
+            timelines,
+            regions,
+            rules,
+            in_use_ns,
+            problems,
+            owners,
+        })
+    }
+
+    /// The region of the kernels of a span.
+    pub fn region(&self, span: SpanIdx) -> Option<(SpanIdx, &Region)> {
+        let owner = *self.owners.get(&span)?;
+        Some((owner, self.regions.get(&owner)?))
+    }
+
+    /// Who is to blame for a state of a device; `None` if that is a matter of the host alone.
+    fn blamed(&self, state: State, host: Option<SpanIdx>) -> Option<Blamed> {
+        let blamed = |span, part, kind, subkind| {
+            Some(Blamed { span, part, kind, subkind, cause: None, helper: None, via: None })
+        };
+        match state {
+            State::Runs(work) => {
+                let work = self.work(work)?;
+                let span = work.span.or(host)?;
+                let (kind, subkind) = self.kind(work);
+                blamed(span, Part::Device, kind, subkind)
+            }
+            State::Serial(work) => {
+                let span = self.work(work)?.span.or(host)?;
+                blamed(span, Part::Device, Kind::Scheduling, Some(Subkind::StreamDependency))
+            }
+            // A host that itself waits has a reason of its own.
+            State::Idles(Cause::HostStarved, _) => {
+                blamed(host?, Part::DeviceIdle, Kind::Io, Some(Subkind::StarvedByHost))
+            }
+            State::Idles(cause, next) => {
+                let next = self.work(next)?;
+                let (kind, subkind) = kind_of_idling(cause, next);
+                blamed(next.span.or(host)?, Part::DeviceIdle, kind, Some(subkind))
+            }
+        }
+    }
+
+    fn work(&self, index: WorkIdx) -> Option<&Work> {
+        self.devices.works.get(index.0)
+    }
+
+    /// What limits a work while it runs.
+    fn kind(&self, work: &Work) -> (Kind, Option<Subkind>) {
+        match &work.deed {
+            Deed::Copy { direction: Direction::DeviceToDevice, .. } | Deed::Set { .. } => {
+                (Kind::Memory, Some(Subkind::DeviceBandwidth))
+            }
+            Deed::Copy { .. } => (Kind::Io, Some(Subkind::DeviceCopy)),
+            Deed::Kernel { .. } => {
+                let region = work.span.and_then(|span| self.region(span));
+                region.map_or((Kind::Other, None), |(_, region)| region.kind())
+            }
+            Deed::Graph { .. } => (Kind::Other, None),
+        }
+    }
+}
+
+fn kind_of_idling(cause: Cause, next: &Work) -> (Kind, Subkind) {
+    let is_copy = matches!(next.deed, Deed::Copy { .. });
+    match cause {
+        Cause::Loading => (Kind::Scheduling, Subkind::ModuleLoad),
+        Cause::Dependency => (Kind::Scheduling, Subkind::StreamDependency),
+        Cause::SyncDrain => (Kind::Scheduling, Subkind::SyncDrain),
+        Cause::HostStarved => (Kind::Io, Subkind::StarvedByHost),
+        // Copies that are submitted one by one are a matter of copies.
+        Cause::LaunchBound | Cause::Other if is_copy => (Kind::Io, Subkind::DeviceCopy),
+        Cause::LaunchBound | Cause::Other => (Kind::Scheduling, Subkind::LaunchBound),
+    }
+}
+
+/// Why records of devices cannot be trusted.
+fn problems(devices: &Devices) -> Vec<String> {
+    let mut res = Vec::new();
+    if devices.lost > 0 {
+        res.push(format!(
+            "{} records of what devices did were lost: idle time may be missing work",
+            devices.lost
+        ));
+    }
+    if devices.untimed > 0 {
+        res.push(format!("{} records of what devices did have no times", devices.untimed));
+    }
+    res
+}
