@@ -3,6 +3,7 @@
 mod at_site;
 pub mod command;
 pub mod executor;
+pub mod gpu;
 pub mod hostile;
 #[cfg(target_arch = "x86_64")]
 pub mod hostile_memory;

@@ -56,7 +56,7 @@ fn architecture_maps_every_module_and_nothing_else() {
 
 #[test]
 fn architecture_is_short() {
-    assert!(read("ARCHITECTURE.md").lines().count() <= 200);
+    assert!(read("ARCHITECTURE.md").lines().count() <= 220);
 }
 
 #[test]

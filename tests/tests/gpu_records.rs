@@ -1,0 +1,143 @@
+//! What is recorded of a device, held against the log of the simulated one: nothing is missing, and each is of the right span.
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+use bottleneck_runtime::format::device_work::Class;
+use bottleneck_tests::gpu::{Recording, program, truth};
+use cuda_sim::harness::{Library, Machine};
+use serde_json::Value;
+
+fn machine() -> Machine {
+    Machine::new().unwrap().with("data=0")
+}
+
+fn record(machine: &Machine, tokens: &str) -> Recording {
+    let recording = Recording::new();
+    let output = recording.command(machine, program()).args(["--tokens", tokens]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    recording
+}
+
+/// Every operation of the log is in the recording.
+#[track_caller]
+fn holds_all(recording: &Recording, truth: &[Value]) {
+    for (op, class) in [("kernel", Class::Kernel), ("copy", Class::Copy), ("set", Class::Set)] {
+        let found = recording.by_call(class);
+        let own: Vec<&Value> = truth.iter().filter(|it| it["op"] == op).collect();
+        assert!(!own.is_empty() || op == "set", "no {op} happened");
+        assert_eq!(found.len(), own.len(), "{op}");
+        for it in own {
+            let corr = u32::try_from(it["corr"].as_u64().unwrap()).unwrap();
+            let work = found.get(&corr).unwrap_or_else(|| panic!("{it} is missing"));
+            assert_eq!(u64::from(work.stream), it["stream"].as_u64().unwrap(), "{it}");
+            if op != "kernel" {
+                assert_eq!(work.bytes, it["bytes"].as_u64().unwrap(), "{it}");
+            }
+        }
+    }
+    let waits = recording.works().iter().filter(|it| it.class == Class::Wait as u32).count();
+    let expected = truth.iter().filter(|it| it["op"] == "sync" || it["op"] == "wait").count();
+    assert_eq!(waits, expected, "waits of the host and of streams");
+}
+
+#[test]
+fn everything_that_happens_is_recorded_in_every_version() {
+    for version in [12_000, 12_080, 13_000, 13_040] {
+        let machine = machine().with(&format!("version={version}"));
+        let recording = record(&machine, "20");
+        holds_all(&recording, &truth(&machine));
+    }
+}
+
+#[test]
+fn records_that_come_in_any_order_are_the_same_records() {
+    let machine = machine().with("shuffle=1");
+    holds_all(&record(&machine, "20"), &truth(&machine));
+}
+
+#[test]
+fn records_that_are_dropped_are_counted() {
+    let machine = machine().with("drop_every=10");
+    let recording = record(&machine, "50");
+    let lost = recording
+        .works()
+        .iter()
+        .filter(|it| it.class == Class::Lost as u32)
+        .map(|it| it.bytes)
+        .max();
+    assert!(lost.is_some_and(|lost| lost > 10), "{lost:?}");
+}
+
+#[test]
+fn where_cupti_refuses_the_reason_is_recorded() {
+    for (code, words) in
+        [(35, "administrators"), (39, "another tool"), (15, "code 15"), (999, "code 999")]
+    {
+        let machine = machine().with(&format!("cupti={code}"));
+        let recording = record(&machine, "5");
+        let (is_there, why) = recording.capability("gpu_activity").unwrap();
+        assert!(!is_there && why.contains(words), "{code}: {why}");
+        assert_eq!(recording.capability("gpu_events"), Some((true, String::new())));
+    }
+}
+
+#[test]
+fn where_cupti_refuses_streams_that_spans_name_are_timed() {
+    let machine = machine().with("cupti=35");
+    let recording = record(&machine, "100");
+    let spans: Vec<_> =
+        recording.works().into_iter().filter(|it| it.class == Class::Span as u32).collect();
+    // The program ends behind the last one, which may be open still.
+    assert!((99..=100).contains(&spans.len()), "{}", spans.len());
+    assert!(spans.iter().all(|it| it.node == spans[0].node && it.node != 0));
+    // Kernels follow one another on the stream: between the events lies little else.
+    let truth = truth(&machine);
+    let kernels = truth.iter().filter(|it| it["op"] == "kernel");
+    let ns: u64 =
+        kernels.map(|it| it["end"].as_u64().unwrap() - it["start"].as_u64().unwrap()).sum();
+    let ticks: u64 = spans.iter().map(|it| it.end - it.start).sum();
+    let found = recording.seconds(ticks) * 1e9 / spans.len() as f64;
+    let expected = ns as f64 / 100.0;
+    assert!((found / expected - 1.0).abs() < 0.05, "{found} ns instead of {expected}");
+}
+
+#[test]
+fn without_libraries_the_program_runs_and_the_reason_is_recorded() {
+    let machine = machine().without(Library::Cupti).unwrap();
+    let recording = record(&machine, "5");
+    let (is_there, why) = recording.capability("gpu_activity").unwrap();
+    assert!(!is_there && why.contains("libcupti"), "{why}");
+}
+
+#[test]
+fn a_program_that_is_killed_keeps_what_was_delivered() {
+    let machine = machine();
+    let recording = Recording::new();
+    let mut child =
+        recording.command(&machine, program()).args(["--tokens", "100000"]).spawn().unwrap();
+    // Until the first works are in the file; the test's own limit is that of the harness.
+    while recording.works().len() < 500 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let found = recording.by_call(Class::Kernel);
+    assert!(found.len() > 100, "{}", found.len());
+    let truth = truth(&machine);
+    assert!(truth.iter().filter(|it| it["op"] == "kernel").count() >= found.len());
+}
+
+#[test]
+fn every_kernel_and_copy_is_of_the_span_that_asked_for_it() {
+    let machine = machine();
+    let recording = record(&machine, "50");
+    let kernels = recording.by_call(Class::Kernel);
+    assert!(kernels.values().all(|it| it.node != 0), "a kernel has no span");
+    let mut nodes: Vec<u32> = kernels.values().map(|it| it.node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    assert_eq!(nodes.len(), 1, "all kernels are launched in `layers`");
+    let copies = recording.by_call(Class::Copy);
+    let uploads: Vec<_> = copies.values().filter(|it| it.what & 0xff == 1).collect();
+    assert!(uploads.iter().all(|it| it.node != 0 && it.node != nodes[0]));
+    assert_eq!(uploads.len(), 50);
+}
