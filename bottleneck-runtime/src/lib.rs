@@ -24,15 +24,21 @@ pub mod format;
 mod future;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod hot_path_test;
+#[cfg(bottleneck_injection)]
+mod injection;
 mod key;
 mod os;
 mod record;
 mod site;
+#[cfg(feature = "sources")]
+#[doc(hidden)]
+pub mod sources;
 mod span;
 #[cfg(target_arch = "x86_64")]
 mod time_load;
 mod work;
 
+#[cfg(not(bottleneck_injection))]
 pub use bottleneck_macros::bottleneck;
 pub use span::{SpanGuard, work};
 pub use work::{Dtype, Work};

@@ -10,6 +10,7 @@
 )]
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 pub mod analysis;
 pub mod cargo;
@@ -50,7 +51,13 @@ pub fn main(args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
 
 /// Returns the code to end with.
 fn invoke(args: impl Iterator<Item = OsString>) -> u8 {
-    let invocation = match cli::parse(args) {
+    let args: Vec<OsString> = args.collect();
+    if let Some(folder) = machine::gpu::asked_for(&args) {
+        // Whoever started this reads the line, or has gone.
+        let _ = writeln!(std::io::stdout(), "{}", machine::gpu::line(folder));
+        return 0;
+    }
+    let invocation = match cli::parse(args.into_iter()) {
         Ok(invocation) => invocation,
         Err(error) => {
             // Help and version come this way too; a closed stream is no reason for another code.

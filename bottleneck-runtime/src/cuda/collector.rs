@@ -5,12 +5,13 @@ use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::activity::{kind, parse};
 use super::buffers::{BUFFER_BYTES, Buffers};
 use super::calls::{Calls, NOTED};
+#[cfg(not(bottleneck_injection))]
 use super::events;
 use super::functions::{Cupti, Driver, Handle};
 use super::level::{Level, Reason};
@@ -77,6 +78,8 @@ const FORCED: u32 = 1;
 /// Collects for the recording of this process.
 #[derive(Debug)]
 pub(crate) struct Collector {
+    #[cfg(bottleneck_injection)]
+    session: &'static Session,
     cupti: Cupti,
     /// Of CUDA, as records of the CUPTI that is loaded have it: `12000` or `12080`.
     version: u32,
@@ -105,17 +108,23 @@ pub(crate) fn start(session: &'static Session) -> Level {
     let driver = Library::open(DRIVER).map(Driver::of).filter(|it| it.get_version.is_some());
     let (level, reason) = match driver.map(|driver| (driver, begin(session, driver))) {
         Some((_, Ok(()))) => (Level::Activity, None),
+        #[cfg(not(bottleneck_injection))]
         Some((driver, Err(reason))) => {
             events::start(session, driver);
             note_thread(session, spawn(tend_events));
             (Level::Events, Some(reason))
         }
+        // Spans name no streams there.
+        #[cfg(bottleneck_injection)]
+        Some((_, Err(reason))) => (Level::None, Some(reason)),
         None => (Level::None, Some(Reason::NoDriver)),
     };
     let reason = reason.map(|it| it.to_string());
     session.note_capability("gpu_activity", reason.as_deref());
     let no_driver = reason.filter(|_| level == Level::None);
     session.note_capability("gpu_events", no_driver.as_deref());
+    let collects = u32::from(level == Level::Activity);
+    session.arena.header().collects_devices.store(collects, Ordering::Relaxed);
     level
 }
 
@@ -126,17 +135,9 @@ fn begin(session: &'static Session, driver: Driver) -> Result<(), Reason> {
     let get_version = cupti.get_version.ok_or(Reason::Incomplete("cuptiGetVersion"))?;
     // SAFETY: by NVIDIA's headers.
     accepted(unsafe { get_version(&raw mut number) })?;
-    let collector: &'static Collector = Box::leak(Box::new(Collector {
-        cupti,
-        version: if CUPTI_OF_12_8 <= number { 12_080 } else { 12_000 },
-        has_counter: session.clock != ClockKind::Monotonic,
-        calls: Calls::new(),
-        buffers: Buffers::default(),
-        works: Mutex::new(Works::new(session)),
-        driver,
-        dropped: AtomicU64::new(0),
-        is_used: AtomicBool::new(false),
-    }));
+    let version = if CUPTI_OF_12_8 <= number { 12_080 } else { 12_000 };
+    let collector: &'static Collector =
+        Box::leak(Box::new(Collector::new(session, cupti, driver, version)));
     // Release: pairs with the Acquire in `collector`. Before CUPTI may call back.
     COLLECTOR.store(ptr::from_ref(collector).cast_mut(), Ordering::Release);
     let subscriber = collector.subscribe()?;
@@ -166,6 +167,7 @@ fn note_thread(session: &Session, spawned: std::io::Result<()>) {
 }
 
 /// Harvests the events around spans.
+#[cfg(not(bottleneck_injection))]
 fn tend_events() {
     loop {
         std::thread::sleep(PERIOD);
@@ -179,7 +181,37 @@ fn accepted(code: i32) -> Result<(), Reason> {
     if code == 0 { Ok(()) } else { Err(Reason::Refused(code)) }
 }
 
+/// The innermost open node of the calling thread; 0 for none.
+fn open_node() -> u32 {
+    #[cfg(bottleneck_injection)]
+    if crate::injection::is_beside_another() {
+        return crate::injection::host::open_node();
+    }
+    thread::open_node()
+}
+
 impl Collector {
+    pub(super) fn new(
+        session: &'static Session,
+        cupti: Cupti,
+        driver: Driver,
+        version: u32,
+    ) -> Self {
+        Self {
+            #[cfg(bottleneck_injection)]
+            session,
+            cupti,
+            version,
+            has_counter: session.clock != ClockKind::Monotonic,
+            calls: Calls::new(),
+            buffers: Buffers::default(),
+            works: Mutex::new(Works::new(session)),
+            driver,
+            dropped: AtomicU64::new(0),
+            is_used: AtomicBool::new(false),
+        }
+    }
+
     fn subscribe(&self) -> Result<usize, Reason> {
         let subscribe = self.cupti.subscribe.ok_or(Reason::Incomplete("cuptiSubscribe"))?;
         let mut subscriber = 0;
@@ -245,6 +277,8 @@ impl Collector {
         let mut knows_devices = false;
         loop {
             std::thread::sleep(PERIOD);
+            #[cfg(bottleneck_injection)]
+            self.session.anchor();
             if self.is_used.load(Ordering::Relaxed) {
                 if !std::mem::replace(&mut knows_devices, true) {
                     self.note_devices();
@@ -261,15 +295,18 @@ impl Collector {
             // SAFETY: takes a number; calls back below, which takes no lock of ours for long.
             unsafe { flush(flag) };
         }
-        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
         for filled in self.buffers.take_filled() {
-            self.read(filled.memory, filled.used, &mut works);
+            self.read(filled.memory, filled.used);
             // SAFETY: the buffer has so many bytes, and is nobody else's now.
             unsafe { filled.memory.as_ptr().write_bytes(0, BUFFER_BYTES) };
             self.buffers.put_free(filled.memory);
         }
         let lost = self.dropped.load(Ordering::Relaxed) + self.buffers.given_up() * LEAST_GIVEN_UP;
-        works.note_lost(lost);
+        self.works().note_lost(lost);
+    }
+
+    fn works(&self) -> MutexGuard<'_, Works> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What CUPTI had no place for. Asked in no lock of ours: it takes one of its own, in which it calls us.
@@ -295,7 +332,7 @@ impl Collector {
         if unsafe { get_count(&raw mut count) } != 0 {
             return;
         }
-        let works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        let works = self.works();
         for number in 0..count.min(MOST_DEVICES) {
             let mut text = format!("number={number}\nname={}\n", self.device_name(number));
             for (name, attribute) in ATTRIBUTES {
@@ -320,8 +357,10 @@ impl Collector {
         text.map_or(String::new(), |it| it.to_string_lossy().replace('\n', " "))
     }
 
-    fn read(&self, memory: ptr::NonNull<u8>, used: usize, works: &mut Works) {
+    /// Reads a buffer that CUPTI has filled up to `used`, and writes what it says into the file.
+    pub(super) fn read(&self, memory: ptr::NonNull<u8>, used: usize) {
         let Some(next_record) = self.cupti.next_record else { return };
+        let mut works = self.works();
         let mut record = ptr::null_mut();
         // SAFETY: the buffer was filled by this CUPTI, with so many bytes.
         while unsafe { next_record(memory.as_ptr(), used, &raw mut record) } == 0 {
@@ -335,6 +374,11 @@ impl Collector {
                 works.add(activity, &self.calls);
             }
         }
+    }
+
+    /// The program makes a call: notes the span that it is made in.
+    pub(super) fn note(&self, correlation: u32) {
+        self.calls.note(correlation, open_node());
     }
 
     /// The program makes its first call: from now on there is something to collect, at the end too.
@@ -381,8 +425,7 @@ unsafe extern "C" fn on_call(_own: usize, _domain: u32, _cbid: u32, data: *const
     if !collector.is_used.load(Ordering::Relaxed) {
         collector.note_use();
     }
-    let node = thread::attached().map_or(0, crate::record::recorder::Recorder::open_node);
-    collector.calls.note(data.correlation, node);
+    collector.note(data.correlation);
 }
 
 unsafe extern "C" fn on_requested(buffer: *mut *mut u8, size: *mut usize, most: *mut usize) {
@@ -411,6 +454,7 @@ unsafe extern "C" fn on_monotonic() -> u64 {
 
 /// A child of a fork has no devices: CUDA does not survive it.
 pub(crate) fn forget_in_child() {
+    #[cfg(not(bottleneck_injection))]
     events::forget_in_child();
     COLLECTOR.store(ptr::null_mut(), Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ use crate::os::library::Library;
 macro_rules! functions {
     ($(#[$meta:meta])* $name:ident { $( $(#[$field_meta:meta])* $field:ident = $symbol:literal : fn($($arg:ty),* $(,)?) -> $res:ty; )* }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, Default)]
         pub(crate) struct $name {
             $( $(#[$field_meta])* pub(crate) $field: Option<unsafe extern "C" fn($($arg),*) -> $res>, )*
         }

@@ -10,11 +10,17 @@ pub mod activity;
 mod buffers;
 mod calls;
 pub(crate) mod collector;
+#[cfg(test)]
+mod cost_test;
+#[cfg(not(bottleneck_injection))]
 mod events;
 mod functions;
 mod level;
+#[cfg(not(bottleneck_injection))]
 mod stream;
 mod works;
 
+#[cfg(not(bottleneck_injection))]
 pub use events::{StreamTimer, TimedHandle, TimedSpan, TimedStream, time_on};
+#[cfg(not(bottleneck_injection))]
 pub use stream::Stream;

@@ -70,6 +70,11 @@ record! {
         process_cpu_ns: u64 @ 176,
         /// CPUs that the process could use when recording began; 0 where unknown.
         cpus: u32 @ 184,
+        /// 1 where the recorder is told by CUPTI what devices do.
+        collects_devices: u32 @ 188,
+        /// Address, in the process that writes, of a function that returns the innermost open node of the calling thread
+        /// (`extern "C" fn() -> u32`); 0 where there is none.
+        open_node: u64 @ 192,
     }
 }
 

@@ -86,7 +86,7 @@ pub const MAGIC: [u8; 8] = *b"BNECK\r\n\x1a";
 /// Version of the layout: a reader refuses any other.
 pub const MAJOR: u16 = 1;
 /// Additions within [`MAJOR`].
-pub const MINOR: u16 = 2;
+pub const MINOR: u16 = 3;
 /// What [`Header::endian`] reads as on a machine of the same byte order.
 pub const ENDIAN: u32 = 0x0102_0304;
 /// Bytes of the header page; the first chunk begins here.

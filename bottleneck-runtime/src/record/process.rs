@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use super::background;
 use super::sampling;
-use super::session::{Place, Session};
+use super::session::{Place, RECORDING, Session};
 use super::thread;
 use crate::os;
 
@@ -62,7 +62,8 @@ fn decide() {
     let started = std::env::var_os(DIRECTORY_VARIABLE).filter(|value| !value.is_empty()).and_then(|directory| {
         let place = Place {
             directory: directory.into(),
-            fallback: std::env::var_os(FALLBACK_VARIABLE).map(Into::into),
+            fallback: std::env::var_os(FALLBACK_VARIABLE).map(Into::into).filter(|_| extension() == RECORDING),
+            extension: extension(),
         };
         match Session::start(&place) {
             Ok(session) => Some(session),
@@ -90,11 +91,22 @@ fn decide() {
         session.note_capability("fork", forks.err().map(|error| error.to_string()).as_deref());
         os::thread::at_exit(at_exit);
     }
-    background::start(session);
+    // Else the program is looked at by its own.
+    if extension() == RECORDING {
+        background::start(session);
+    }
     #[cfg(feature = "cuda")]
     crate::cuda::collector::start(session);
     // Release: pairs with the Acquire in `session`.
     STATE.store(ON, Ordering::Release);
+}
+
+fn extension() -> &'static str {
+    #[cfg(bottleneck_injection)]
+    if crate::injection::is_beside_another() {
+        return super::session::OF_DEVICES;
+    }
+    RECORDING
 }
 
 /// Notes the orderly end of the process.

@@ -50,6 +50,12 @@ pub(crate) struct Session {
     pub(super) wakeups: i32,
 }
 
+/// A recording by itself.
+pub(crate) const RECORDING: &str = "bneck";
+/// What devices did for a program that has a recording of its own.
+#[cfg(bottleneck_injection)]
+pub(crate) const OF_DEVICES: &str = "devices";
+
 /// Where the profile goes.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -57,6 +63,8 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     /// A file that can be mapped where the directory cannot.
     pub(crate) fallback: Option<PathBuf>,
+    /// What the name of the file ends with: [`RECORDING`], or `OF_DEVICES` for what is put into a recording later.
+    pub(crate) extension: &'static str,
 }
 
 impl Session {
@@ -65,7 +73,7 @@ impl Session {
         let (clock, counter_problem) = ClockKind::choose();
         let start = Anchor::now(clock);
         let pid = os::thread::pid();
-        let map = create_map(place, &format!("{pid}-{}.bneck", start.ns))?;
+        let map = create_map(place, &format!("{pid}-{}.{}", start.ns, place.extension))?;
         let (latest, long_span_ticks) = calibrate(clock, start, LONG_SPAN_NS);
         let session = Self {
             arena: Arena::new(map),
@@ -113,6 +121,7 @@ impl Session {
         header.last_ticks.store(latest.ticks, Relaxed);
         header.last_ns.store(latest.ns, Relaxed);
         header.used.store(HEADER_BYTES as u64, Relaxed);
+        header.open_node.store(super::thread::open_node as *const () as u64, Relaxed);
         // Release: pairs with a reader of the growing file, which trusts the header once the magic is there.
         header.magic.store(u64::from_ne_bytes(MAGIC), Release);
     }
@@ -218,7 +227,7 @@ impl Session {
     }
 
     /// Writes the newest anchor into the header.
-    pub(super) fn anchor(&self) -> (u64, u64) {
+    pub(crate) fn anchor(&self) -> (u64, u64) {
         let (ticks, ns) = self.time_pair();
         let header = self.arena.header();
         header.last_ticks.store(ticks, Ordering::Relaxed);
@@ -262,6 +271,9 @@ fn create_map(place: &Place, name: &str) -> Result<FileMap, Errno> {
     for reserved in RESERVED_BYTES {
         match FileMap::create(&path, FIRST_BYTES, reserved) {
             Ok(map) => {
+                if place.extension != RECORDING {
+                    return Ok(map);
+                }
                 // The first process of the run has it; for the others the link is there already.
                 let _ = std::fs::hard_link(&path, place.directory.join("run.bneck"));
                 return Ok(map);

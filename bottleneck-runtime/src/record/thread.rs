@@ -67,6 +67,11 @@ pub(crate) fn attached() -> Option<&'static Recorder> {
     unsafe { RECORDER.get().as_ref() }
 }
 
+/// The innermost open node of the calling thread; 0 for none.
+pub(crate) extern "C" fn open_node() -> u32 {
+    attached().map_or(0, Recorder::open_node)
+}
+
 /// Runs `inside` with this thread marked busy, or not at all if it is.
 pub(super) fn undisturbed<R>(inside: impl FnOnce() -> R) -> Option<R> {
     if BUSY.replace(true) {

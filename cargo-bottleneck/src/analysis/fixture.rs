@@ -41,6 +41,7 @@ pub(crate) fn context() -> Context {
         exit: Exit { code: Some(0), signal: None },
         machine: MachineView { cores: Some(2), ..MachineView::default() },
         ceilings: Ok(ceilings),
+        gpu: Vec::new(),
         symbols: None,
         warnings: Vec::new(),
     }

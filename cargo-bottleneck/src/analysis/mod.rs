@@ -64,6 +64,7 @@ pub use pool::working_threads;
 pub use summary::summarize;
 
 use crate::kind::Kind;
+use crate::machine::gpu::GpuCeilings;
 use crate::profile::{Column, Profile, SpanIdx};
 use crate::report::model::{Exit, Finding, MachineView, Phase, Verdict};
 use crate::symbols::Symbols;
@@ -94,6 +95,8 @@ pub struct Context {
     pub machine: MachineView,
     /// The ceilings of that machine, or why there are none.
     pub ceilings: Result<Ceilings, String>,
+    /// What the NVIDIA devices of that machine reach; empty where that was not measured.
+    pub gpu: Vec<GpuCeilings>,
     /// What the sampled addresses are called; `None` where that was not looked up.
     pub symbols: Option<Symbols>,
     /// What went wrong before: the warnings of the loader, of the build, of the machine.
@@ -155,7 +158,7 @@ pub fn analyze(profile: &Profile, context: &Context) -> Analysis {
     let roles = Roles::of(profile, witness);
     let classes = classify::classify(profile, &times, &roles, ceilings_here, witness);
     let labels = identity::label(profile);
-    let devices = DeviceView::of(profile);
+    let devices = DeviceView::of(profile, &context.gpu);
     let ledger = Ledger::of(profile, &times, &classes, &roles, &in_flight, devices.as_ref());
     let leaves = Leaves::of(profile, context.symbols.as_ref(), |counted| {
         sampled.as_ref().and_then(|it| it.kind_of(counted))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::commands::duration;
+use crate::commands::gpu_library::GpuLibrary;
 use crate::commands::pipeline::Format;
 use crate::commands::present;
 use crate::commands::settings::Settings;
@@ -53,6 +54,14 @@ pub(super) struct RecordingFlags {
     /// Stop the program after this time (500ms, 30s, 2m) as Ctrl-C would, and report
     #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Report Options")]
     duration: Option<Duration>,
+
+    /// See what NVIDIA devices do, also for code without one annotation
+    #[arg(long, help_heading = "Report Options")]
+    gpu: bool,
+
+    /// Do so with this library instead of one that is built
+    #[arg(long, value_name = "PATH", help_heading = "Report Options")]
+    gpu_lib: Option<PathBuf>,
 }
 
 /// Flags about the terminal.
@@ -110,7 +119,9 @@ impl ReportFlags {
 impl RecordingFlags {
     /// These and those of the report together.
     pub(super) fn settings(&self, report: &ReportFlags) -> Settings {
-        Settings { duration: self.duration, ..report.settings() }
+        let built = self.gpu.then_some(GpuLibrary::Built);
+        let gpu = self.gpu_lib.clone().map(GpuLibrary::At).or(built);
+        Settings { duration: self.duration, gpu, ..report.settings() }
     }
 }
 

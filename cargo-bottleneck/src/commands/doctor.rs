@@ -32,11 +32,12 @@ pub fn doctor(options: DoctorOptions, status: Status) -> Result<u8, Error> {
     let reports = target.join(REPORTS);
     // Where the target directory cannot be made, recordings cannot be either: the capability says so.
     let _ = run_dir::reports_folder(&target);
-    let machine = Machine::measure(&reports, &reports).map_err(|error| {
+    let mut machine = Machine::measure(&reports, &reports).map_err(|error| {
         Error::new(ExitCode::Setup, "cannot examine this machine")
             .why(error)
             .fix("see that /proc is mounted")
     })?;
+    machine.gpu = Some(machine::gpu::look(&reports));
     let mut out = anstream::stdout().lock();
     // A reader that has gone away is not an error.
     let _ = match options.message_format {

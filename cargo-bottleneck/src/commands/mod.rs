@@ -5,8 +5,10 @@
 pub mod candidates;
 pub mod clean;
 pub mod completions;
+pub mod device_recording;
 pub mod doctor;
 pub mod duration;
+pub mod gpu_library;
 pub mod latest;
 pub mod open;
 pub mod pipeline;

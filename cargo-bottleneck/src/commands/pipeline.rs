@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::fault;
 use crate::launch::{Ended, Exit};
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::report::model::{self, Frame, MachineView, Summary};
 use crate::report::terminal::{self, Look};
 use crate::report::{folded, json, svg};
@@ -211,6 +211,9 @@ pub fn report_from(
     let mut known = main.addition();
     if let Some(mut machine) = machine {
         machine.probe_again(threads);
+        if main.profile.devices.is_some() {
+            machine.gpu = Some(machine::gpu::look(&reports_of(&source.directory)));
+        }
         known = Addition { facts: facts.cloned(), machine: Some(machine) };
         if let Err(error) = recording::add(&main.path, &known) {
             warnings.push(format!(
@@ -245,6 +248,12 @@ pub fn report_from(
     })
 }
 
+/// The folder that holds the reports of all programs, where ceilings are kept: two above that of a run, or the run's own.
+fn reports_of(run: &Path) -> PathBuf {
+    let all = run.ancestors().nth(2).filter(|path| path.ends_with(run_dir::REPORTS));
+    all.unwrap_or(run).to_owned()
+}
+
 /// What reports say beside the recording itself.
 fn context(
     main: &Recording,
@@ -267,6 +276,10 @@ fn context(
             |machine| analysis::Ceilings::of_machine(&machine.ceilings, threads),
         ),
         symbols: None,
+        gpu: machine
+            .and_then(|machine| machine.gpu.as_ref())
+            .map(|gpus| gpus.devices.clone())
+            .unwrap_or_default(),
         warnings,
     }
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::cargo::inherited::{FALLBACK_FILE, RUN_DIR};
-use crate::commands::duration;
 use crate::commands::pipeline::{RunFacts, Source, report_from};
 use crate::commands::present::{self, Destination, Presentation};
 use crate::commands::settings::Settings;
 use crate::commands::setup::Setup;
 use crate::commands::target::{self, BuildOptions};
+use crate::commands::{device_recording, duration, gpu_library};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::fault;
@@ -47,6 +47,7 @@ pub enum ProgramChoice {
 /// If the program cannot be built or started, records nothing, or the report cannot be written.
 pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     let status = setup.status;
+    let inherited = setup.inherited.clone();
     let mut runnable = match &options.program {
         ProgramChoice::Built(build) => {
             let (inherited, config, status) = setup.config()?;
@@ -79,6 +80,18 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     environment.extend(
         directory.fallback_path().map(|path| (FALLBACK_FILE.into(), path.into_os_string())),
     );
+
+    if let Some(library) = &settings.gpu {
+        let added = gpu_library::environment(
+            library,
+            Path::new(&runnable.launch.program),
+            &gpu_library::cache(&inherited, &runnable.target_directory),
+            &runnable.launch.environment,
+            &inherited,
+            status,
+        )?;
+        runnable.launch.environment.extend(added);
+    }
 
     let machine = measure_machine(&runnable.target_directory, directory.path(), status);
     let command_line = runnable.launch.command_line();
@@ -147,6 +160,9 @@ fn report_on(
     settings: &Settings,
     status: Status,
 ) -> Result<(), Error> {
+    for problem in device_recording::join(directory.path()) {
+        status.warning(problem);
+    }
     let (recordings, not_kept) = directory.recordings();
     // A full disk takes away what a later `report` would need, not this one.
     for error in not_kept.into_iter().chain(facts.save(directory.path()).err()) {

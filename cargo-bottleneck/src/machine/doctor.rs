@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::gpu::Gpus;
 use super::{CacheRead, Capability, Ceilings, Interval, LoadTimes, Machine, Threshold, Topology};
 use crate::units::{Bytes, Nanos};
 
@@ -21,6 +22,10 @@ pub fn render(machine: &Machine, color: bool, width: usize) -> String {
     topology(&mut page, &machine.topology);
     page.heading("Ceilings");
     ceilings(&mut page, &machine.ceilings);
+    if let Some(gpus) = &machine.gpu {
+        page.heading("GPUs");
+        devices(&mut page, gpus);
+    }
     page.heading("What can be observed here");
     for capability in &machine.capabilities {
         observed(&mut page, capability);
@@ -119,6 +124,35 @@ fn ceilings(page: &mut Page, ceilings: &Ceilings) {
     if let Some(how) = ceilings.load_times.as_ref().map(|times| &times.measurement) {
         page.note(&format!("timed loads: {}; measured now in {}", how.method, how.took));
     }
+}
+
+fn devices(page: &mut Page, gpus: &Gpus) {
+    for device in &gpus.devices {
+        page.line(&format!("device {}", device.number), &device.name);
+        page.row("", &["least", "median", "most"], "");
+        for (name, rate) in [
+            ("own memory, read + write", &device.memory),
+            ("from pinned memory", &device.h2d_pinned),
+            ("from pageable memory", &device.h2d_pageable),
+            ("to pinned memory", &device.d2h_pinned),
+            ("to pageable memory", &device.d2h_pageable),
+        ] {
+            page.interval(name, rate, "");
+        }
+        if let Some(launch) = &device.launch {
+            page.interval("launch", launch, "of the host's time");
+        }
+    }
+    if let Some(problem) = &gpus.problem {
+        page.line("devices", &format!("not known: {problem}"));
+    }
+    let cupti = match (&gpus.cupti, &gpus.cupti_problem) {
+        (Some(version), _) => format!("CUPTI (version {version}) tells what devices do"),
+        (None, problem) => {
+            format!("not told: {}", problem.as_deref().unwrap_or("no reason is given"))
+        }
+    };
+    page.line("their work", &cupti);
 }
 
 fn of_data(read: &CacheRead) -> String {

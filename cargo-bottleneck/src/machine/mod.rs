@@ -10,6 +10,7 @@ mod ceilings;
 mod cgroup;
 mod compute;
 mod doctor;
+pub mod gpu;
 mod interval;
 mod kept;
 mod kernels;
@@ -51,6 +52,9 @@ pub struct Machine {
     pub ceilings: Ceilings,
     /// What can be observed, in a fixed order.
     pub capabilities: Vec<Capability>,
+    /// Its NVIDIA devices; `None` where nobody looked, because nothing asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<gpu::Gpus>,
 }
 
 /// How long one number of threads is probed for bandwidth, without the first touch of the memory.
@@ -69,7 +73,12 @@ impl Machine {
         let topology = Topology::read()?;
         let mut ceilings = cached_ceilings(&topology, cache_folder);
         probe_into(&mut ceilings, &topology, &[1, topology.parallelism()]);
-        Ok(Self { ceilings, capabilities: probe_capabilities(recording_folder), topology })
+        Ok(Self {
+            ceilings,
+            capabilities: probe_capabilities(recording_folder),
+            topology,
+            gpu: None,
+        })
     }
 
     /// Probes the bandwidth again after a run at the same numbers of threads and at `threads`, the number that the run
@@ -170,6 +179,7 @@ mod tests {
                 }
             };
         Machine {
+            gpu: None,
             topology: Topology {
                 cpu_model: "Example 9000".to_owned(),
                 architecture: "x86_64".to_owned(),

@@ -1,10 +1,11 @@
-//! What a device can do at most, by its own attributes: a data sheet, since nothing is measured on it.
+//! What a device can do at most: its memory as measured where it was, all else by its own attributes, which are a data sheet.
 //!
 //! Memory: `2 * clock * width / 8` (two transfers each clock). Arithmetic: `2 * units * multiprocessors * clock`, by the units of
 //! its compute capability in NVIDIA's programming guide (table of arithmetic throughput) and, for matrix units, the white paper of each
 //! architecture. Both clocks are the highest that the device runs at; a device in use is often below.
 
 use crate::analysis::ceilings::{Ceilings, Peak, Range};
+use crate::machine::gpu::GpuCeilings;
 use crate::profile::Dtype;
 use crate::profile::device::DeviceFacts;
 
@@ -33,7 +34,12 @@ static UNITS: &[Units] = &[
 const BEATEN: f64 = 1.05;
 
 /// The ceilings for work of a type that ran at `flops_per_s`; a ceiling whose attributes are missing is missing.
-pub(super) fn ceilings(facts: &DeviceFacts, dtype: Dtype, flops_per_s: f64) -> Ceilings {
+pub(super) fn ceilings(
+    facts: &DeviceFacts,
+    measured: Option<&GpuCeilings>,
+    dtype: Dtype,
+    flops_per_s: f64,
+) -> Ceilings {
     let peak = units_of(facts, dtype)
         .into_iter()
         .map(|(unit, per_clock)| (unit, per_clock * clocks(facts).unwrap_or(0.0)))
@@ -46,7 +52,7 @@ pub(super) fn ceilings(facts: &DeviceFacts, dtype: Dtype, flops_per_s: f64) -> C
         rate: Range::exactly(rate),
     });
     Ceilings {
-        dram_read: memory_bytes_per_s(facts).map(Range::exactly),
+        dram_read: memory(facts, measured),
         peaks: peak.into_iter().collect(),
         threads: Some(1),
         measured: format!("by the attributes of {}", facts.name),
@@ -54,8 +60,17 @@ pub(super) fn ceilings(facts: &DeviceFacts, dtype: Dtype, flops_per_s: f64) -> C
     }
 }
 
-/// Bytes per second of the device's memory.
-pub(super) fn memory_bytes_per_s(facts: &DeviceFacts) -> Option<f64> {
+/// Reading its memory: at least what a copy within it was measured to move, at most what the data sheet says; without a
+/// measurement the data sheet.
+fn memory(facts: &DeviceFacts, measured: Option<&GpuCeilings>) -> Option<Range> {
+    let sheet = memory_bytes_per_s(facts);
+    let Some(measured) = measured.map(|it| it.memory) else { return sheet.map(Range::exactly) };
+    let (min, median) = (measured.min.get(), measured.median.get());
+    Some(Range { min, median, max: measured.max.get().max(sheet.unwrap_or(0.0)) })
+}
+
+/// Bytes per second of the device's memory, by its data sheet.
+fn memory_bytes_per_s(facts: &DeviceFacts) -> Option<f64> {
     let khz = positive(facts, "memory_clock_khz")?;
     let bits = positive(facts, "memory_bus_bits")?;
     Some(2.0 * khz * 1e3 * bits / 8.0)
@@ -119,7 +134,7 @@ mod tests {
         let facts = h100();
         let bandwidth = memory_bytes_per_s(&facts).unwrap();
         assert!((bandwidth / 3.35e12 - 1.0).abs() < 0.01, "{bandwidth}");
-        let peak = |dtype, rate| ceilings(&facts, dtype, rate).peaks[0].rate.median / 1e12;
+        let peak = |dtype, rate| ceilings(&facts, None, dtype, rate).peaks[0].rate.median / 1e12;
         // 67 at its highest clock, 1070 with matrix units; the data sheet has 989 at a lower clock.
         assert!((66.0..68.0).contains(&peak(Dtype::F32, 30e12)));
         assert!(
@@ -131,10 +146,10 @@ mod tests {
 
     #[test]
     fn what_is_not_told_is_missing() {
-        let none = ceilings(&DeviceFacts::default(), Dtype::F32, 1e12);
+        let none = ceilings(&DeviceFacts::default(), None, Dtype::F32, 1e12);
         assert!(none.dram_read.is_none() && none.peaks.is_empty());
         let mut old = h100();
         old.attributes.insert("capability_major".to_owned(), 6);
-        assert!(ceilings(&old, Dtype::F32, 1e12).peaks.is_empty());
+        assert!(ceilings(&old, None, Dtype::F32, 1e12).peaks.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::machine::gpu::GpuCeilings;
 use crate::profile::SpanIdx;
 use crate::profile::device::{Devices, Work, WorkIdx};
 
@@ -15,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub(super) timelines: &'a [Timeline],
     /// Time that devices are in use, in ns.
     pub(super) in_use_ns: u64,
+    /// What devices reach, where that was measured.
+    pub(super) measured: &'a [GpuCeilings],
 }
 
 impl Facts<'_> {

@@ -186,7 +186,7 @@ mod tests {
             .launch(1, 300..310, "b", 7, 350..400)
             .in_span(token);
         profile.devices = Some(Arc::new(drawing.devices()));
-        let view = DeviceView::of(&profile).unwrap();
+        let view = DeviceView::of(&profile, &[]).unwrap();
         let labels = identity::label(&profile);
         let [device] = &frames(&view, &labels)[..] else { panic!("one device") };
         assert_eq!((device.name.as_str(), device.total_ns, device.self_ns), ("[GPU 0]", 300, 0));

@@ -9,6 +9,7 @@ use crate::analysis::ceilings::Range;
 use crate::analysis::roofline::{Abstained, Point, Says, judge};
 use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
+use crate::machine::gpu::GpuCeilings;
 use crate::profile::device::{Deed, Devices, Work};
 use crate::profile::{Profile, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
@@ -44,7 +45,11 @@ impl Region {
 }
 
 /// The regions that have kernels, by the span that declares.
-pub(super) fn regions(profile: &Profile, devices: &Devices) -> BTreeMap<SpanIdx, Region> {
+pub(super) fn regions(
+    profile: &Profile,
+    devices: &Devices,
+    measured: &[GpuCeilings],
+) -> BTreeMap<SpanIdx, Region> {
     let mut by_owner: BTreeMap<SpanIdx, Vec<&Work>> = BTreeMap::new();
     for work in devices.works.iter().filter(|it| matches!(it.deed, Deed::Kernel { .. })) {
         if let Some(owner) = work.span.and_then(|span| declaring(profile, span)) {
@@ -54,7 +59,8 @@ pub(super) fn regions(profile: &Profile, devices: &Devices) -> BTreeMap<SpanIdx,
     let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
         let times = Stretches::of(works.iter().map(|it| (it.when.start_ns, it.when.end_ns)));
         let device = works.first().map_or(0, |it| it.stream.device);
-        let region = judged(profile, devices, owner, device, times.ns(), works.len() as u64);
+        let region =
+            judged(profile, devices, measured, owner, device, times.ns(), works.len() as u64);
         (owner, region)
     };
     by_owner.into_iter().map(region).collect()
@@ -83,7 +89,10 @@ pub(in crate::analysis) fn evidence(point: &Point) -> Vec<Evidence> {
         res.push(Evidence { what, value: rate / 1e9, unit, of, source });
     };
     if point.bytes_per_s > 0.0 {
-        add("device memory, against its data sheet", point.bytes_per_s, point.bandwidth, "GB/s");
+        let is_sheet =
+            point.bandwidth.is_none_or(|share| share.min.to_bits() == share.max.to_bits());
+        let of = if is_sheet { "its data sheet" } else { "what copies within it reach" };
+        add(&format!("device memory, against {of}"), point.bytes_per_s, point.bandwidth, "GB/s");
     }
     if point.flops_per_s > 0.0 {
         add(
@@ -99,6 +108,7 @@ pub(in crate::analysis) fn evidence(point: &Point) -> Vec<Evidence> {
 fn judged(
     profile: &Profile,
     devices: &Devices,
+    measured: &[GpuCeilings],
     owner: SpanIdx,
     device: u32,
     ns: u64,
@@ -116,7 +126,8 @@ fn judged(
         return nothing(Abstained::NoCeiling);
     };
     let per_second = work.flops * 1e9 / ns.max(1) as f64;
-    let ceilings = ceilings::ceilings(facts, work.dtype, per_second);
+    let measured = measured.iter().find(|it| it.number == device);
+    let ceilings = ceilings::ceilings(facts, measured, work.dtype, per_second);
     let Some(point) = Point::new(work, ns, ns, &ceilings) else {
         return nothing(Abstained::NoCeiling);
     };
@@ -172,7 +183,7 @@ mod tests {
             .in_span(span(2))
             .launch(1, 4000..5000, "other", 7, 4 * MS..5 * MS)
             .in_span(span(0));
-        let regions = regions(&profile, &device(drawing));
+        let regions = regions(&profile, &device(drawing), &[]);
         let (owner, region) = regions.first_key_value().unwrap();
         assert_eq!((*owner, regions.len(), region.kernels, region.ns), (span(1), 1, 2, MS));
         assert_eq!(region.kind(), (Kind::Memory, Some(Subkind::DeviceBandwidth)));
@@ -188,7 +199,7 @@ mod tests {
             .build();
         let own = SpanIdx::from_position(0);
         let drawing = Drawing::new().launch(1, 0..1000, "a", 7, MS..2 * MS).in_span(own);
-        let regions = regions(&profile, &drawing.devices());
+        let regions = regions(&profile, &drawing.devices(), &[]);
         assert_eq!(regions[&own].kind(), (Kind::Other, None));
     }
 }

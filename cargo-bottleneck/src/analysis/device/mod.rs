@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kind::Kind;
+use crate::machine::gpu::GpuCeilings;
 use crate::profile::device::{Deed, Devices, Direction, Work, WorkIdx};
 use crate::profile::{Profile, SpanIdx};
 
@@ -56,8 +57,8 @@ pub struct DeviceView {
 }
 
 impl DeviceView {
-    /// Judges what devices did; `None` if there were none.
-    pub fn of(profile: &Profile) -> Option<Self> {
+    /// Judges what devices did, by what they were `measured` to reach; `None` if there were none.
+    pub fn of(profile: &Profile, measured: &[GpuCeilings]) -> Option<Self> {
         let shared = profile.devices.as_ref()?;
         let devices = shared.as_ref();
         let gaps = Gaps::of(devices);
@@ -72,9 +73,9 @@ impl DeviceView {
             .collect();
         let in_use_ns = timelines.iter().map(|it| it.ns_of(|_| true)).sum();
         let problems = problems(devices);
-        let facts = facts::Facts { devices, timelines: &timelines, in_use_ns };
+        let facts = facts::Facts { devices, timelines: &timelines, in_use_ns, measured };
         let rules = if problems.is_empty() { rules::find(&facts) } else { Vec::new() };
-        let regions = kernels::regions(profile, devices);
+        let regions = kernels::regions(profile, devices, measured);
         let mut owners = BTreeMap::new();
         for span in devices.works.iter().filter_map(|it| it.span) {
             if let Some(owner) = kernels::declaring(profile, span) {

@@ -125,16 +125,19 @@ fn pageable_copies(facts: &Facts<'_>) -> Option<Found> {
         .filter(|it| is_upload(it, MemoryKind::Pinned) && bytes_of(it) >= SMALL)
         .collect();
     let mut all = vec![
-        evidence("copies from or to pageable memory", own.len() as f64, "copies", None),
+        evidence("from or to pageable memory", own.len() as f64, "copies", None),
         evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
     ];
     if let Some(own) = rate(&own) {
-        all.push(evidence(
-            "their rate, against pinned copies of this run",
-            own,
-            "GB/s",
-            rate(&pinned),
-        ));
+        let measured = facts.measured.first().map(|it| it.h2d_pinned.median.get() / 1e9);
+        let (what, of) = match measured {
+            Some(_) => (
+                "their rate, against copies from pinned memory as they were measured here",
+                measured,
+            ),
+            None => ("their rate, against pinned copies of this run", rate(&pinned)),
+        };
+        all.push(evidence(what, own, "GB/s", of));
     }
     if ns == 0 {
         return None;
@@ -207,7 +210,7 @@ fn small_copies(facts: &Facts<'_>) -> Option<Found> {
         ns,
         span,
         evidence: vec![
-            evidence("copies below 64 KiB, three or more in a row", count as f64, "copies", None),
+            evidence("below 64 KiB, three or more in a row", count as f64, "copies", None),
             evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
         ],
         next: "put the pieces into one buffer on the host and copy them at once, or keep them on the device",
@@ -230,8 +233,8 @@ fn hidden_uploads(facts: &Facts<'_>) -> Option<Found> {
         ns: copies_ns + idle_ns,
         span,
         evidence: vec![
-            evidence("copies of at most 512 bytes from pageable memory", count as f64, "copies", None),
-            evidence("kernels", kernels as f64, "kernels", None),
+            evidence("of at most 512 bytes from pageable memory", count as f64, "copies", None),
+            evidence("in the same time", kernels as f64, "kernels", None),
         ],
         next: "make tensors contiguous once before they are used (`.contiguous()`): an operation on strided ones uploads their shape each time",
     })
@@ -255,7 +258,7 @@ fn synchronous_copies(facts: &Facts<'_>) -> Option<Found> {
         ns,
         span,
         evidence: vec![
-            evidence("copies by calls that wait", count as f64, "copies", None),
+            evidence("by calls that wait", count as f64, "copies", None),
             evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
         ],
         next: "copy on a stream (`memcpy_htod`, `memcpy_dtoh` with pinned memory) and wait for the result where it is needed",
@@ -274,7 +277,7 @@ fn sync_drain(facts: &Facts<'_>) -> Option<Found> {
         span,
         evidence: vec![
             evidence("device without work right after such a wait", seconds(ns), "s", Some(facts.in_use())),
-            evidence("waits of the host", waits as f64, "waits", None),
+            evidence("of the host", waits as f64, "waits", None),
         ],
         next: "submit the next work before waiting for the last one (one step ahead), and wait only for what the host reads",
     })
@@ -294,7 +297,7 @@ fn redundant_waits(facts: &Facts<'_>) -> Option<Found> {
         ns: ns * redundant / all.max(1),
         span,
         evidence: vec![evidence(
-            "waits with nothing to wait for",
+            "with nothing to wait for",
             redundant as f64,
             "waits",
             Some(all as f64),
@@ -338,8 +341,8 @@ fn launch_bound(facts: &Facts<'_>) -> Option<Found> {
         span,
         evidence: vec![
             evidence("device without work between launches", seconds(ns), "s", Some(facts.in_use())),
-            evidence("median kernel", launches.kernel_ns as f64 / 1e3, "us", None),
-            evidence("median launch", launches.call_ns as f64 / 1e3, "us", None),
+            evidence("median kernel", seconds(launches.kernel_ns), "s", None),
+            evidence("median launch", seconds(launches.call_ns), "s", None),
             evidence("works in the queue on average", launches.queued, "works", None),
         ],
         next: "capture the step into a CUDA graph and launch it as one, or fuse kernels, or batch requests so that kernels are longer",
@@ -392,7 +395,7 @@ mod tests {
         let devices = drawing.devices();
         let timelines = [Timeline::of(&devices, &Gaps::of(&devices), 0, Some(132))];
         let in_use_ns = timelines[0].ns_of(|_| true);
-        let facts = Facts { devices: &devices, timelines: &timelines, in_use_ns };
+        let facts = Facts { devices: &devices, timelines: &timelines, in_use_ns, measured: &[] };
         find(&facts).into_iter().map(|it| (it.rule, it.ns / US)).collect()
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cargo::inherited::{FALLBACK_FILE, Inherited, RUN_DIR};
 use crate::commands::duration;
+use crate::commands::gpu_library::GpuLibrary;
 use crate::commands::pipeline::{Format, Options};
 use crate::commands::present::{Destination, MessageFormat, Presentation};
 use crate::commands::profile::Profile;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// What to build with.
     pub profile: Option<Profile>,
+    /// The library that sees devices, if it is asked for.
+    pub gpu: Option<GpuLibrary>,
 }
 
 /// A table `[package.metadata.bottleneck]` or `[workspace.metadata.bottleneck]`.
@@ -270,6 +273,7 @@ impl Settings {
             take(&mut self.message_format, other.message_format),
             take(&mut self.duration, other.duration),
             take(&mut self.profile, other.profile),
+            take(&mut self.gpu, other.gpu),
         ];
         is_new.contains(&true)
     }

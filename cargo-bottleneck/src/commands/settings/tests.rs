@@ -54,6 +54,8 @@ fn every_key_can_be_set_in_a_manifest_and_in_the_environment() {
         message_format: Some(MessageFormat::Short),
         duration: Some(Duration::from_millis(500)),
         profile: Some(Profile::Named("fast".to_owned())),
+        // A matter of one run: only its flag says so.
+        gpu: None,
     };
     let manifest = json!({
         "format": ["svg", "folded"], "output": "out", "open": true, "message-format": "short", "duration": "500ms",

@@ -3,8 +3,10 @@
 //! At most 80 columns. Colors only repeat what words and tags say. Warnings are not here: the command shows them as it
 //! shows its own.
 
+mod evidence;
 mod gpu;
 mod line;
+
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,8 @@ use anstyle::{AnsiColor, Style};
 
 use crate::kind::Kind;
 use crate::number::{count, digits, percent, time};
-use crate::report::model::{
-    Confidence, Evidence, Finding, Leaf, Phase, Source, Summary, VerdictKind,
-};
+use crate::report::model::{Confidence, Evidence, Finding, Leaf, Phase, Summary, VerdictKind};
+use evidence::evidence_words;
 use line::{Line, WIDTH, wrap};
 
 /// How the summary may look.
@@ -375,41 +376,6 @@ fn lost(summary: &Summary) -> Option<String> {
     .map(|(n, what)| format!("{} {what}", count(n)))
     .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// `18.0 GB/s = 90% of 20.0 GB/s DRAM bandwidth`.
-fn evidence_words(evidence: &Evidence) -> String {
-    let Evidence { what, value, unit, of, source } = evidence;
-    let value_and_unit =
-        if unit == "s" { time(seconds(*value)) } else { format!("{} {unit}", digits(*value)) };
-    let words = match *of {
-        Some(ridge) if unit.ends_with("/byte") => {
-            let side = if *value < ridge { "left" } else { "right" };
-            format!("{value_and_unit}, {side} of the ridge at {}", digits(ridge))
-        }
-        Some(of) if of > 0.0 && unit == "s" => {
-            format!("{value_and_unit} = {} of {} {what}", percent(value / of), time(seconds(of)))
-        }
-        Some(of) if of > 0.0 => {
-            format!("{value_and_unit} = {} of {} {unit} {what}", percent(value / of), digits(of))
-        }
-        Some(_) | None => format!("{value_and_unit} {what}"),
-    };
-    match source {
-        Source::Declared => format!("{words} (declared)"),
-        Source::DataSheet => format!("{words} (data sheet)"),
-        Source::Inferred => format!("{words} (inferred)"),
-        Source::Measured | Source::Counter => words,
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates, and a time is not negative"
-)]
-fn seconds(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
 }
 
 /// The names of a path from the innermost outwards, as many as there is room for.
