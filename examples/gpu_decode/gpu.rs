@@ -31,6 +31,11 @@ fn shape(blocks: u32) -> LaunchConfig {
     LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
 }
 
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// Whether there is a driver: cudarc panics where there is none.
 pub(crate) fn has_driver() -> bool {
     // SAFETY: the name is a C string, and the driver is a library that may be loaded at any time.
@@ -168,6 +173,40 @@ impl Gpu {
     /// The stream that computes.
     pub(crate) fn compute(&self) -> Arc<CudaStream> {
         Arc::clone(&self.compute)
+    }
+
+    /// Medians of long operations by events of the driver, in ns: a kernel and a copy each way.
+    pub(crate) fn times_by_events(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        const LARGE: usize = 64 << 20;
+        // SAFETY: written before it is read, by the line below.
+        let mut host = unsafe { self.context.alloc_pinned_with_flags::<f32>(LARGE, 0)? };
+        host.as_mut_slice()?.fill(1.0);
+        let mut device = self.compute.alloc_zeros::<f32>(LARGE)?;
+        let rounds = 40 * ROUNDS;
+        let mut times: [Vec<f64>; 3] = Default::default();
+        for _ in 0..20 {
+            times[0].push(self.timed(|gpu| {
+                let mut launch = gpu.compute.launch_builder(&gpu.multiply);
+                launch.arg(&mut gpu.sums).arg(&rounds);
+                // SAFETY: the kernel writes one value for each thread, which is how much there is.
+                unsafe { launch.launch(shape(BLOCKS))? };
+                Ok(())
+            })?);
+            times[1].push(self.timed(|gpu| Ok(gpu.compute.memcpy_htod(&host, &mut device)?))?);
+            times[2].push(self.timed(|gpu| Ok(gpu.compute.memcpy_dtoh(&device, &mut host)?))?);
+        }
+        let names = ["multiply", "copy-H2D", "copy-D2H"];
+        Ok(names.into_iter().zip(times.map(median)).collect())
+    }
+
+    /// Ns between an event before and one behind what is submitted.
+    fn timed(&mut self, submit: impl FnOnce(&mut Self) -> Result<()>) -> Result<f64> {
+        self.compute.synchronize()?;
+        let flags = Some(cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let before = self.compute.record_event(flags)?;
+        submit(self)?;
+        let behind = self.compute.record_event(flags)?;
+        Ok(f64::from(before.elapsed_ms(&behind)?) * 1e6)
     }
 
     /// The host waits until all kernels are done.

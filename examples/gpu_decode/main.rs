@@ -29,17 +29,19 @@ const FAULTS: [(&str, &str); 8] = [
     ("flop-bound", "compute: kernels that compute much and read nothing"),
 ];
 
-const USAGE: &str = "usage: gpu_decode [--fault NAME] [--tokens N]";
+const USAGE: &str = "usage: gpu_decode [--fault NAME] [--tokens N] | --measure";
 
 /// What the command line asks for.
 struct Options {
     fault: Option<&'static str>,
     tokens: u32,
+    /// Times of single operations by events, to compare reports with.
+    measures: bool,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> std::result::Result<Self, String> {
-        let mut res = Self { fault: None, tokens: 400 };
+        let mut res = Self { fault: None, tokens: 400, measures: false };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("no value behind `{argument}`"));
             match argument.as_str() {
@@ -51,6 +53,7 @@ impl Options {
                 "--tokens" => {
                     res.tokens = value()?.parse().map_err(|why| format!("--tokens: {why}"))?;
                 }
+                "--measure" => res.measures = true,
                 _ => return Err(format!("`{argument}` is not known")),
             }
         }
@@ -95,6 +98,9 @@ fn main() -> ExitCode {
 
 fn decode(options: &Options) -> Result<f64> {
     let mut gpu = load()?;
+    if options.measures {
+        return measure(&mut gpu);
+    }
     let start = Instant::now();
     for number in 0..options.tokens {
         token(&mut gpu, options.fault, number)?;
@@ -107,6 +113,16 @@ fn decode(options: &Options) -> Result<f64> {
 #[bottleneck]
 fn load() -> Result<Gpu> {
     Gpu::new()
+}
+
+/// Prints medians of what events say of long operations, in ns.
+#[bottleneck(request)]
+fn measure(gpu: &mut Gpu) -> Result<f64> {
+    let start = Instant::now();
+    for (name, ns) in gpu.times_by_events()? {
+        println!("event {name} {ns:.0}");
+    }
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// Submits a token, and takes the result of the one before.

@@ -1,4 +1,4 @@
-//! Runs `gpu_decode` on the simulated device, and reads what was recorded of it beside what really happened.
+//! Runs the GPU examples on the simulated device, and reads what was recorded of them beside what really happened.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,12 @@ impl Decoded {
         self.ran.message()["summary"].clone()
     }
 
+    /// When operations of a sort ran.
+    pub fn intervals(&self, is: impl Fn(&Value) -> bool) -> Vec<Interval> {
+        let own = self.truth.iter().filter(|it| is(it) && it["start"].is_u64());
+        own.filter_map(|it| Some((it["start"].as_u64()?, it["end"].as_u64()?))).collect()
+    }
+
     /// Sum of a difference of two fields over the operations of a sort, in ns.
     pub fn truth_ns(&self, op: &str, from: &str, to: &str) -> u64 {
         let own = self.truth.iter().filter(|it| it["op"] == op);
@@ -38,12 +44,45 @@ impl Decoded {
     }
 }
 
+/// Time from beginnings to ends, in ns.
+pub type Interval = (u64, u64);
+
+/// Intervals without overlaps, rising.
+pub fn union(mut intervals: Vec<Interval>) -> Vec<Interval> {
+    intervals.sort_unstable();
+    let mut res: Vec<Interval> = Vec::new();
+    for (start, end) in intervals {
+        match res.last_mut().filter(|last| start <= last.1) {
+            Some(last) => last.1 = last.1.max(end),
+            None => res.push((start, end)),
+        }
+    }
+    res
+}
+
+/// Time of some intervals that others, both without overlaps, do not cover.
+pub fn uncovered_ns(of: &[Interval], by: &[Interval]) -> u64 {
+    let covered = |&(start, end): &Interval| -> u64 {
+        by.iter().map(|it| it.1.min(end).saturating_sub(it.0.max(start))).sum()
+    };
+    of.iter().map(|it| it.1 - it.0 - covered(it)).sum()
+}
+
+/// Time between neighbors of a union.
+pub fn gaps(of: &[Interval]) -> impl Iterator<Item = Interval> + '_ {
+    of.windows(2).map(|pair| (pair[0].1, pair[1].0))
+}
+
 /// `cargo bottleneck run --example gpu_decode` on a simulated machine.
 pub fn decode(machine: &Machine, arguments: &[&str]) -> Decoded {
+    example(machine, "gpu_decode", arguments)
+}
+
+/// The same with any example that uses a device.
+pub fn example(machine: &Machine, name: &str, arguments: &[&str]) -> Decoded {
     let target = bottleneck().target().display().to_string();
     let base = ["run", "--target-dir", &target, "--message-format", "json"];
-    let example =
-        ["-p", "bottleneck-examples", "--features", "gpu", "--example", "gpu_decode", "--"];
+    let example = ["-p", "bottleneck-examples", "--features", "gpu", "--example", name, "--"];
     let all = base.into_iter().chain(example).chain(arguments.iter().copied());
     let mut command = bottleneck().command(workspace(), all);
     machine.prepare(&mut command);

@@ -1,8 +1,11 @@
 //! What is recorded of a device, held against the log of the simulated one: nothing is missing, and each is of the right span.
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
+use std::collections::BTreeMap;
+
 use bottleneck_runtime::format::device_work::Class;
-use bottleneck_tests::gpu::{Recording, program, truth};
+use bottleneck_tests::gpu::{Recording, example, program, truth};
+use bottleneck_tests::summary::check;
 use cuda_sim::harness::{Library, Machine};
 use serde_json::Value;
 
@@ -124,6 +127,51 @@ fn a_program_that_is_killed_keeps_what_was_delivered() {
     assert!(found.len() > 100, "{}", found.len());
     let truth = truth(&machine);
     assert!(truth.iter().filter(|it| it["op"] == "kernel").count() >= found.len());
+}
+
+#[test]
+fn work_of_requests_that_take_turns_on_several_threads_is_of_its_own_span() {
+    let machine = machine();
+    let decoded = example(&machine, "gpu_requests", &[]);
+    assert_eq!(decoded.ran.code, Some(0), "{}", decoded.ran.stderr);
+    let summary = decoded.summary();
+    check(&summary);
+    let name_of = |id: &Value| {
+        let spans = summary["spans"].as_array().unwrap();
+        spans.iter().find(|it| it["id"] == *id).unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    // By name of the kernel and of its span: 4 threads, 50 requests, 8 layers.
+    let mut found = BTreeMap::new();
+    for row in summary["gpu"]["kernels"].as_array().unwrap() {
+        let key = (row["name"].as_str().unwrap().to_owned(), name_of(&row["span"]));
+        *found.entry(key).or_insert(0) += row["count"].as_u64().unwrap();
+    }
+    let expected = [("multiply", "feed"), ("touch", "attend")]
+        .map(|(kernel, span)| ((kernel.to_owned(), span.to_owned()), 4 * 50 * 8));
+    assert_eq!(found, BTreeMap::from(expected));
+    let waits = summary["gpu"]["waits"].as_array().unwrap();
+    let of_streams = waits.iter().find(|it| it["of"] == "a stream").unwrap();
+    assert_eq!(of_streams["count"], 200);
+}
+
+#[test]
+fn without_a_driver_the_example_says_so() {
+    let machine = machine().without(Library::Cuda).unwrap();
+    let output = Recording::new().command(&machine, program()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && stderr.contains("no CUDA driver"), "{stderr}");
+}
+
+#[test]
+fn a_driver_without_a_device_is_no_reason_to_fail() {
+    let machine = machine().with("devices=0");
+    let recording = Recording::new();
+    let output = recording.command(&machine, program()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // The example's own error, of the driver; and a recording that is whole.
+    assert!(output.status.code() == Some(1) && stderr.contains("NO_DEVICE"), "{stderr}");
+    assert!(recording.works().iter().all(|it| it.class != Class::Kernel as u32));
+    assert!(recording.capability("gpu_activity").is_some());
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Default for Settings {
             is_virtual: false,
             h2d: Link { pinned: 25.0, pageable: 6.0 },
             d2h: Link { pinned: 25.0, pageable: 5.0 },
-            d2d: 1200.0,
+            d2d: 1_500.0,
             copy_latency_ns: 8_000,
             call_ns: 200,
             launch_ns: 4_000,

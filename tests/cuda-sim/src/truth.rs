@@ -16,7 +16,7 @@
 
 use std::fmt::Arguments;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::sync::Mutex;
 
 use crate::settings::TRUTH;
@@ -32,16 +32,19 @@ impl Truth {
     /// A sentence that names the file that cannot be written.
     pub fn open() -> Result<Self, String> {
         let Some(path) = std::env::var_os(TRUTH) else { return Ok(Self(None)) };
-        let file = File::create(&path)
-            .map_err(|why| format!("{TRUTH}: {} cannot be written ({why})", path.display()))?;
-        Ok(Self(Some(Mutex::new(file))))
+        // The first process has it; what others do, such as a tool that measures the device later, is no part of it.
+        match File::create_new(&path) {
+            Ok(file) => Ok(Self(Some(Mutex::new(file)))),
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => Ok(Self(None)),
+            Err(why) => Err(format!("{TRUTH}: {} cannot be written ({why})", path.display())),
+        }
     }
 
     /// Writes a line: the fields of a JSON object, without its braces.
     pub fn write(&self, fields: Arguments<'_>) {
         let Some(file) = &self.0 else { return };
         let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // One call of the system for each line: two processes may share the file.
+        // One call of the system for each line: whole lines are there at any moment.
         let line = format!("{{{fields}}}\n");
         // A log that cannot be written leaves a test without truth, which it will say.
         _ = file.write_all(line.as_bytes());
