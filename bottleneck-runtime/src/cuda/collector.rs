@@ -92,6 +92,8 @@ pub(crate) struct Collector {
     dropped: AtomicU64,
     /// The program uses a device: something is done at its end.
     is_used: AtomicBool,
+    /// CUPTI was told to stop.
+    has_stopped: AtomicBool,
 }
 
 static COLLECTOR: AtomicPtr<Collector> = AtomicPtr::new(ptr::null_mut());
@@ -209,6 +211,7 @@ impl Collector {
             driver,
             dropped: AtomicU64::new(0),
             is_used: AtomicBool::new(false),
+            has_stopped: AtomicBool::new(false),
         }
     }
 
@@ -291,6 +294,11 @@ impl Collector {
 
     /// Asks for what is complete, and writes it.
     fn harvest(&self, flag: u32) {
+        let ticks = if self.has_counter { counter() } else { os::time::monotonic_ns() };
+        if !self.works().begin_harvest(ticks) {
+            self.stop();
+            return;
+        }
         if let Some(flush) = self.cupti.flush_all {
             // SAFETY: takes a number; calls back below, which takes no lock of ours for long.
             unsafe { flush(flag) };
@@ -303,6 +311,19 @@ impl Collector {
         }
         let lost = self.dropped.load(Ordering::Relaxed) + self.buffers.given_up() * LEAST_GIVEN_UP;
         self.works().note_lost(lost);
+    }
+
+    /// The log has its full length: the program is freed of what recording costs.
+    fn stop(&self) {
+        let Some(disable) =
+            self.cupti.disable.filter(|_| !self.has_stopped.swap(true, Ordering::Relaxed))
+        else {
+            return;
+        };
+        for kind in KINDS.into_iter().chain([kind::DRIVER]) {
+            // SAFETY: takes a number; a kind that is not enabled is refused.
+            unsafe { disable(kind) };
+        }
     }
 
     fn works(&self) -> MutexGuard<'_, Works> {

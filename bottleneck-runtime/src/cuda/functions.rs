@@ -92,6 +92,8 @@ functions! {
         set_thread_id_type = c"cuptiSetThreadIdType": fn(u32) -> c_int;
         /// Wants records of a kind.
         enable = c"cuptiActivityEnable": fn(u32) -> c_int;
+        /// Wants none any more.
+        disable = c"cuptiActivityDisable": fn(u32) -> c_int;
         /// Wants records of one function of the driver.
         enable_driver_api = c"cuptiActivityEnableDriverApi": fn(u32, u8) -> c_int;
         /// The next record in a buffer.

@@ -12,6 +12,8 @@ use crate::record::session::Session;
 
 /// Kernels with different names that are told apart; further ones share the number 0.
 const MOST_NAMES: usize = 65_536;
+/// Chunks of the log at most: 384 MiB, some two million operations and their calls. The rest of the file is for the host.
+const MOST_CHUNKS: usize = (384 << 20) / (WORKS * size_of::<DeviceWork>());
 /// A name is cut behind so many bytes.
 const LONGEST_NAME: usize = 4_096;
 
@@ -24,6 +26,12 @@ pub(crate) struct Works {
     /// Work that found no place in the file.
     pub(crate) lost: u64,
     noted_lost: u64,
+    chunks: usize,
+    /// When the newest harvest began, and the one before it, in ticks.
+    harvests: [u64; 2],
+    /// The log has its full length, of so many chunks.
+    is_full: bool,
+    most_chunks: usize,
 }
 
 /// The chunk that has places left.
@@ -36,7 +44,17 @@ struct Open {
 
 impl Works {
     pub(crate) fn new(session: &'static Session) -> Self {
-        Self { session, chunk: None, names: HashMap::new(), lost: 0, noted_lost: 0 }
+        Self {
+            session,
+            chunk: None,
+            names: HashMap::new(),
+            lost: 0,
+            noted_lost: 0,
+            chunks: 0,
+            harvests: [0; 2],
+            is_full: false,
+            most_chunks: MOST_CHUNKS,
+        }
     }
 
     /// Writes what a record says. Returns whether it is of a sort that is written.
@@ -174,8 +192,34 @@ impl Works {
 
     /// Writes a record.
     pub(super) fn append(&mut self, data: &DeviceWorkData) {
+        let is_last = self.chunk.as_ref().is_some_and(|open| open.used + 1 == WORKS);
+        if self.is_full {
+            return;
+        }
+        if is_last && self.chunks == self.most_chunks {
+            self.is_full = true;
+            // What ended before the harvest before this one began was handed over by then.
+            let full = DeviceWorkData {
+                class: Class::Full as u32,
+                end: self.harvests[1],
+                ..DeviceWorkData::default()
+            };
+            self.put(&full);
+            return;
+        }
+        self.put(data);
+    }
+
+    /// A harvest begins. Returns whether there is room for what it brings.
+    pub(super) fn begin_harvest(&mut self, ticks: u64) -> bool {
+        self.harvests = [ticks, self.harvests[0]];
+        !self.is_full
+    }
+
+    fn put(&mut self, data: &DeviceWorkData) {
         if self.chunk.as_ref().is_none_or(|open| WORKS <= open.used) {
             self.chunk = self.open();
+            self.chunks += 1;
         }
         let Some(open) = &mut self.chunk else {
             self.lost += 1;
@@ -229,4 +273,30 @@ fn store(entry: &DeviceWork, data: &DeviceWorkData) {
     }
     // Release: pairs with the reader; an entry of a class is complete.
     entry.class.store(data.class, Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os;
+    use crate::record::session::{Place, RECORDING};
+
+    #[test]
+    fn a_log_of_full_length_says_until_when_it_is_whole() {
+        let folder = std::env::temp_dir().join(format!("bottleneck-works-{}", os::thread::pid()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let place = Place { directory: folder.clone(), fallback: None, extension: RECORDING };
+        let session: &'static Session = Box::leak(Box::new(Session::start(&place).unwrap()));
+        let mut works = Works { most_chunks: 2, ..Works::new(session) };
+        assert!(works.begin_harvest(100) && works.begin_harvest(200));
+        let one = DeviceWorkData { class: Class::Kernel as u32, ..DeviceWorkData::default() };
+        for _ in 0..3 * WORKS {
+            works.append(&one);
+        }
+        assert!(!works.begin_harvest(300), "there is nothing to harvest for");
+        let last = works.chunk.as_ref().unwrap().entries.last().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let found = (last.class.load(Relaxed), last.end.load(Relaxed), works.chunks, works.lost);
+        assert_eq!(found, (Class::Full as u32, 100, 2, 0));
+    }
 }

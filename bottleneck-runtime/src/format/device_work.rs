@@ -36,6 +36,8 @@ pub enum Class {
     Span = 10,
     /// Records that were lost so far, in `bytes`: dropped by CUPTI, or without a place here.
     Lost = 11,
+    /// The last record: the log has its full length. What ended before `end` is in it, of what came later only a part.
+    Full = 12,
 }
 
 impl Class {
@@ -53,6 +55,7 @@ impl Class {
             9 => Self::Graph,
             10 => Self::Span,
             11 => Self::Lost,
+            12 => Self::Full,
             _ => return None,
         })
     }

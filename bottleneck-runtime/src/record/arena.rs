@@ -14,7 +14,11 @@ use crate::os::map::FileMap;
 /// The file begins with this many bytes.
 pub(crate) const FIRST_BYTES: usize = 256 << 10;
 /// Address space reserved for the file, which is its greatest length. Where the process may not reserve so much, less.
+#[cfg(not(feature = "cuda"))]
 pub(crate) const RESERVED_BYTES: [usize; 2] = [256 << 20, 32 << 20];
+/// With room for the log of devices, see [`crate::cuda`]: less than readers take.
+#[cfg(feature = "cuda")]
+pub(crate) const RESERVED_BYTES: [usize; 2] = [768 << 20, 32 << 20];
 const STEP_BYTES: usize = 1 << 20;
 
 /// The chunks of one file.

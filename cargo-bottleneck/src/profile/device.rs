@@ -217,6 +217,8 @@ pub struct Devices {
     pub elapsed: BTreeMap<SpanIdx, Elapsed>,
     /// Records that were dropped or given up; work is missing then.
     pub lost: u64,
+    /// Until when everything is known, in ns since recording began; `None` if that is the end.
+    pub until_ns: Option<u64>,
     /// Work whose times make no sense.
     pub untimed: u64,
 }

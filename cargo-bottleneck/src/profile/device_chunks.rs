@@ -97,7 +97,11 @@ impl<'a> RawDevices<'a> {
             let call = by_correlation.get(&record.correlation).copied();
             let about =
                 About { record, when: when(record, clock), call, references, names: &self.names };
-            about.add(class, &mut res);
+            about.add(class, clock, &mut res);
+        }
+        if let Some(until_ns) = res.until_ns {
+            res.works.retain(|work| work.when.start_ns < until_ns);
+            res.waits.retain(|wait| wait.when.start_ns < until_ns);
         }
         res.works.sort_by_key(|work| (work.when, work.stream));
         res.waits.sort_by_key(|wait| wait.when);
@@ -160,7 +164,7 @@ impl About<'_> {
         StreamKey { device, context, stream }
     }
 
-    fn add(&self, class: Class, to: &mut Devices) {
+    fn add(&self, class: Class, clock: &Clock, to: &mut Devices) {
         let record = self.record;
         match class {
             Class::Event => to.recordings.push(Recording {
@@ -176,6 +180,7 @@ impl About<'_> {
             Class::Span => self.add_elapsed(to),
             // Calls are there already; of memory nothing is told yet.
             Class::Call | Class::Memory => {}
+            Class::Full => to.until_ns = clock.instant_ns(record.end),
             // Each says how many there are so far.
             Class::Lost => to.lost = to.lost.max(record.bytes),
             Class::Kernel | Class::Copy | Class::Set | Class::Graph => {

@@ -42,8 +42,8 @@ struct Shares {
 }
 
 impl DeviceView {
-    /// What limits the time before each moment since the one before it: one for each moment. Where nothing was in flight, or
-    /// records are not to be trusted, that is what limits the host.
+    /// What limits the time before each moment since the one before it: one for each moment. Where records are not to be trusted
+    /// that is what limits the host; nothing where nothing was in flight, and where the log of devices had ended.
     pub(in crate::analysis) fn before_hosts(
         &self,
         moments: &[Moment],
@@ -61,7 +61,8 @@ impl DeviceView {
             .collect();
         let one = |(at, moment): (usize, &Moment)| {
             let own = &hosts[at];
-            if own.shares.is_empty() {
+            let is_known = self.devices.until_ns.is_none_or(|until_ns| moment.at_ns <= until_ns);
+            if own.shares.is_empty() || !is_known {
                 return Vec::new();
             }
             let host = nearest(&telling, moments, at).map_or(own, |at| &hosts[at]);

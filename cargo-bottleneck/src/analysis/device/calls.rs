@@ -8,6 +8,7 @@ use crate::profile::device::{CallIdx, Deed, Devices, WaitSort, Work};
 pub(super) mod cbid {
     pub(crate) const EVENT_RECORD: [u32; 2] = [119, 438];
     pub(crate) const STREAM_WAIT: [u32; 2] = [295, 439];
+    pub(crate) const GRAPH_LAUNCH: [u32; 2] = [514, 515];
 }
 
 /// A wait shorter than this found nothing to wait for.
@@ -93,6 +94,17 @@ pub(super) fn waits(devices: &Devices) -> BTreeMap<WaitSort, Waits> {
         }
     }
     res
+}
+
+/// Graphs that were launched, and of which no record says what they ran.
+pub(super) fn empty_graphs(devices: &Devices) -> u64 {
+    let with_work: HashSet<CallIdx> = devices.works.iter().filter_map(|it| it.call).collect();
+    let known = |at_ns: u64| devices.until_ns.is_none_or(|until_ns| at_ns < until_ns);
+    let calls = devices.calls.iter().enumerate();
+    let launches = calls.filter(|(_, call)| {
+        cbid::GRAPH_LAUNCH.contains(&call.cbid) && !call.has_failed && known(call.when.start_ns)
+    });
+    launches.filter(|(at, _)| !with_work.contains(&CallIdx(*at))).count() as u64
 }
 
 /// Calls that `cudarc` makes by itself to keep streams in order, for each kernel: events that are recorded and waited for.

@@ -153,7 +153,7 @@ fn copied(work: &Work) -> u64 {
 /// `sgemm`, `copy H2D pageable, 16 MiB and more`.
 fn label(deed: &Deed) -> String {
     match deed {
-        Deed::Kernel { name, .. } => rustc_demangle::demangle(name).to_string(),
+        Deed::Kernel { name, .. } => super::kernel_name::shown(name),
         Deed::Copy { direction, from, to, bytes, .. } => {
             let sort = copies::Sort::of(*direction, *from, *to, *bytes);
             format!("copy {}, {}", sort.words(), sort.size())

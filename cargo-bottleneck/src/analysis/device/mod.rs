@@ -14,6 +14,7 @@ mod facts;
 pub(crate) mod fixture;
 pub(super) mod graph;
 pub mod idle;
+mod kernel_name;
 pub mod kernels;
 pub mod rules;
 mod serial;
@@ -167,6 +168,12 @@ fn problems(devices: &Devices) -> Vec<String> {
         res.push(format!(
             "{} records of what devices did were lost: idle time may be missing work",
             devices.lost
+        ));
+    }
+    let empty_graphs = calls::empty_graphs(devices);
+    if empty_graphs > 0 {
+        res.push(format!(
+            "of {empty_graphs} launches of CUDA graphs no record says what they ran: time that looks idle may be theirs"
         ));
     }
     if devices.untimed > 0 {

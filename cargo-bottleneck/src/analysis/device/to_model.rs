@@ -12,7 +12,7 @@ use crate::report::model::{Share, gpu};
 
 use super::idle::Cause;
 use super::timeline::{State, Timeline};
-use super::{DeviceView, calls, copies, graph, kernels};
+use super::{DeviceView, calls, copies, graph, kernel_name, kernels};
 
 /// What the recorder says of how much it could see; `None` if it was built without support of devices.
 fn level(profile: &Profile) -> Option<(&'static str, Option<String>)> {
@@ -99,6 +99,7 @@ pub(in crate::analysis) fn section(
                 next: found.next.to_owned(),
             })
             .collect(),
+        until_ns: view.devices.until_ns,
         lost: view.devices.lost,
         frames: graph::frames(view, labels),
         problems: view.problems.clone(),
@@ -164,7 +165,7 @@ fn kernel_rows(view: &DeviceView, labels: &Column<SpanIdx, Label>) -> Vec<gpu::K
         all.sort_unstable();
         let region = span.and_then(|span| view.region(span)).map(|(_, region)| region);
         gpu::Kernel {
-            name: rustc_demangle::demangle(name).to_string(),
+            name: kernel_name::shown(name),
             span: span.map(|span| labels[span].id.clone()),
             count: all.len() as u64,
             ns: all.iter().sum(),

@@ -26,6 +26,9 @@ pub struct Gpu {
     pub launches: Launches,
     /// What is wrong with how devices are used, the most time at stake first.
     pub rules: Vec<Rule>,
+    /// Until when everything is known, in ns since recording began: the log was full then, and the report is about the time
+    /// before. `None` if that is the end.
+    pub until_ns: Option<u64>,
     /// Records that were lost.
     pub lost: u64,
     /// Why no verdict rests on the records; empty if one can.

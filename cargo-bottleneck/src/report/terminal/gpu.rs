@@ -25,6 +25,13 @@ impl Page {
         } else if gpu.devices.is_empty() {
             self.paragraph(2, Style::new(), "GPU ", "not used");
         }
+        if let Some(until_ns) = gpu.until_ns {
+            let text = format!(
+                "what devices did is known until {}, when its log was full: this report is about that time",
+                time(until_ns)
+            );
+            self.paragraph(4, Style::new(), "", &text);
+        }
         for problem in &gpu.problems {
             self.paragraph(4, Style::new(), "No verdict rests on this: ", problem);
         }
