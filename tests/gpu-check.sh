@@ -20,8 +20,10 @@ if [ ! -x "$here/gpu_check" ]; then
     # The library of --gpu: the command builds it into its cache, in a run that needs no GPU.
     cache=$(mktemp -d)
     trap 'rm -rf "$cache"' EXIT
-    HOME=${HOME:-/} XDG_CACHE_HOME=$cache "$folder/cargo-bottleneck" bottleneck run --gpu --quiet -o "$cache/run" \
-        --exec -- true || true
+    # `true` records nothing, which the command calls an error.
+    XDG_CACHE_HOME=$cache "$folder/cargo-bottleneck" bottleneck run --gpu --quiet -o "$cache/run" --exec -- true \
+        2>"$cache/said" || true
+    ls "$cache"/cargo-bottleneck/gpu-*/libbottleneck_gpu.so >/dev/null || { cat "$cache/said"; exit 1; }
     cp "$cache"/cargo-bottleneck/gpu-*/libbottleneck_gpu.so "$folder"
     cp "$here/gpu-check.sh" "$folder"
     echo "$folder holds everything; it needs no Rust toolchain where it is run"
