@@ -37,9 +37,17 @@ fn holds_all(recording: &Recording, truth: &[Value]) {
             }
         }
     }
-    let waits = recording.works().iter().filter(|it| it.class == Class::Wait as u32).count();
-    let expected = truth.iter().filter(|it| it["op"] == "sync" || it["op"] == "wait").count();
-    assert_eq!(waits, expected, "waits of the host and of streams");
+    // Waits of the host and of streams, and the events that they are for; each is of a span.
+    for (ops, class) in [(&["sync", "wait"][..], Class::Wait), (&["record"], Class::Event)] {
+        let found = recording.by_call(class);
+        let own = truth.iter().filter(|it| ops.iter().any(|op| it["op"] == *op));
+        let own: Vec<u32> =
+            own.map(|it| u32::try_from(it["corr"].as_u64().unwrap()).unwrap()).collect();
+        assert_eq!(found.len(), own.len(), "{ops:?}");
+        for corr in own {
+            assert!(found.get(&corr).is_some_and(|it| it.node != 0), "{ops:?} {corr}");
+        }
+    }
 }
 
 #[test]

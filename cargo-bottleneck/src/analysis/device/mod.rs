@@ -9,6 +9,7 @@ pub(super) mod before_hosts;
 pub mod calls;
 mod ceilings;
 pub mod copies;
+mod copy_rules;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;

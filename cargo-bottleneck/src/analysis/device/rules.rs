@@ -6,11 +6,11 @@
 use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
 use crate::profile::SpanIdx;
-use crate::profile::device::{Deed, Direction, MemoryKind, Work, WorkIdx};
+use crate::profile::device::{Deed, Work};
 use crate::report::model::{Evidence, Source};
 
 use super::calls;
-use super::copies::SMALL;
+use super::copy_rules;
 use super::facts::{Facts, seconds};
 use super::idle::Cause;
 use super::timeline::State;
@@ -38,12 +38,6 @@ pub struct Found {
 
 /// Less than this share of the time that devices are in use is not worth a rule.
 const LEAST_SHARE: f64 = 0.02;
-/// So many small copies one after the other, or more, could be one.
-const SEVERAL: usize = 3;
-/// Copies with less between them, on the same stream, are one after the other.
-const NEXT_COPY_NS: u64 = 20_000;
-/// Below this size a copy can hold no data but shapes and strides.
-const TINY: u64 = 512;
 /// So many events or waits for each kernel are more than a program asks for by itself.
 const TRACKING: f64 = 2.0;
 /// Kernels that are shorter than this are bound by their launches whatever the host does.
@@ -53,10 +47,11 @@ type Rule = fn(&Facts<'_>) -> Option<Found>;
 
 static RULES: &[Rule] = &[
     host_starved,
-    pageable_copies,
-    small_copies,
-    hidden_uploads,
-    synchronous_copies,
+    copy_rules::pageable_copies,
+    copy_rules::small_copies,
+    copy_rules::hidden_uploads,
+    copy_rules::synchronous_copies,
+    copy_rules::one_stream,
     sync_drain,
     redundant_waits,
     event_wait_chains,
@@ -73,25 +68,9 @@ pub(super) fn find(facts: &Facts<'_>) -> Vec<Found> {
     res
 }
 
-fn evidence(what: &str, value: f64, unit: &str, of: Option<f64>) -> Evidence {
+pub(super) fn evidence(what: &str, value: f64, unit: &str, of: Option<f64>) -> Evidence {
     let source = Source::Measured;
     Evidence { what: what.to_owned(), value, unit: unit.to_owned(), of, source }
-}
-
-fn is_upload(work: &Work, memory: MemoryKind) -> bool {
-    matches!(work.deed, Deed::Copy { direction: Direction::HostToDevice, from, .. } if from == memory)
-}
-
-fn is_pageable(work: &Work) -> bool {
-    matches!(
-        work.deed,
-        Deed::Copy { direction: Direction::HostToDevice, from: MemoryKind::Pageable, .. }
-            | Deed::Copy { direction: Direction::DeviceToHost, to: MemoryKind::Pageable, .. }
-    )
-}
-
-fn bytes_of(work: &Work) -> u64 {
-    if let Deed::Copy { bytes, .. } = work.deed { bytes } else { 0 }
 }
 
 fn host_starved(facts: &Facts<'_>) -> Option<Found> {
@@ -105,163 +84,6 @@ fn host_starved(facts: &Facts<'_>) -> Option<Found> {
         span,
         evidence: vec![evidence("device without work", seconds(ns), "s", Some(facts.in_use()))],
         next: "submit the next step before the host turns to anything else, or let another thread prepare it meanwhile",
-    })
-}
-
-fn pageable_copies(facts: &Facts<'_>) -> Option<Found> {
-    // Small ones have their own rule: their memory makes no difference.
-    let is = |work: &Work| is_pageable(work) && bytes_of(work) >= SMALL;
-    let (ns, span) = facts.exposed(is);
-    let own: Vec<&Work> = facts.devices.works.iter().filter(|it| is(it)).collect();
-    let rate = |works: &[&Work]| {
-        let (bytes, ns) =
-            works.iter().fold((0, 0), |(bytes, ns), it| (bytes + bytes_of(it), ns + it.when.ns()));
-        (ns > 0).then(|| bytes as f64 / ns as f64)
-    };
-    let pinned: Vec<&Work> = facts
-        .devices
-        .works
-        .iter()
-        .filter(|it| is_upload(it, MemoryKind::Pinned) && bytes_of(it) >= SMALL)
-        .collect();
-    let mut all = vec![
-        evidence("from or to pageable memory", own.len() as f64, "copies", None),
-        evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-    ];
-    if let Some(own) = rate(&own) {
-        let measured = facts.measured.first().map(|it| it.h2d_pinned.median.get() / 1e9);
-        let (what, of) = match measured {
-            Some(_) => (
-                "their rate, against copies from pinned memory as they were measured here",
-                measured,
-            ),
-            None => ("their rate, against pinned copies of this run", rate(&pinned)),
-        };
-        all.push(evidence(what, own, "GB/s", of));
-    }
-    if ns == 0 {
-        return None;
-    }
-    Some(Found {
-        rule: "pageable-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
-        what: "data are copied from or to memory that is not pinned, which the driver does in pieces and the host waits for",
-        ns,
-        span,
-        evidence: all,
-        next: "allocate the host buffer once as pinned memory (`CudaContext::alloc_pinned`) and copy from there, so that kernels run meanwhile",
-    })
-}
-
-/// Works that copy less than [`SMALL`] and follow one another on their stream, with the time from the first to the last.
-fn runs_of_small_copies(facts: &Facts<'_>) -> (u64, u64, Option<SpanIdx>) {
-    let mut by_stream: std::collections::BTreeMap<_, Vec<(WorkIdx, &Work)>> =
-        std::collections::BTreeMap::new();
-    for (index, work) in facts.devices.indexed_works() {
-        by_stream.entry(work.stream).or_default().push((index, work));
-    }
-    let mut found = Vec::new();
-    let is_small = |work: &Work| {
-        matches!(
-            work.deed,
-            Deed::Copy { direction: Direction::HostToDevice | Direction::DeviceToHost, .. }
-        ) && bytes_of(work) < SMALL
-    };
-    for works in by_stream.values() {
-        let follows = |a: &(WorkIdx, &Work), b: &(WorkIdx, &Work)| {
-            is_small(a.1)
-                && is_small(b.1)
-                && b.1.when.start_ns.saturating_sub(a.1.when.end_ns) <= NEXT_COPY_NS
-        };
-        for run in works.chunk_by(follows).filter(|run| run.len() >= SEVERAL && is_small(run[0].1))
-        {
-            found.push((
-                run[0].0,
-                run[0].1.when.start_ns,
-                run[run.len() - 1].1.when.end_ns,
-                run.len(),
-            ));
-        }
-    }
-    let count: usize = found.iter().map(|it| it.3).sum();
-    // Of the time from the first to the last only that in which no kernel runs.
-    let runs_kernel = |state: State| match state {
-        State::Runs(work) | State::Serial(work) => {
-            matches!(facts.devices.works[work.0].deed, Deed::Kernel { .. } | Deed::Graph { .. })
-        }
-        State::Idles(..) => false,
-    };
-    let exposed = |from, to| -> u64 {
-        let device = facts.timelines.iter().flat_map(|it| it.within(from, to));
-        device.filter(|(state, _)| !runs_kernel(*state)).map(|(_, ns)| ns).sum()
-    };
-    let (ns, span) = facts.sum(found.iter().map(|&(work, from, to, _)| (work, exposed(from, to))));
-    (count as u64, ns, span)
-}
-
-fn small_copies(facts: &Facts<'_>) -> Option<Found> {
-    let (count, ns, span) = runs_of_small_copies(facts);
-    (count > 0).then(|| Found {
-        rule: "small-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
-        what: "data are copied in many small pieces, each with the latency of a copy",
-        ns,
-        span,
-        evidence: vec![
-            evidence("below 64 KiB, three or more in a row", count as f64, "copies", None),
-            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-        ],
-        next: "put the pieces into one buffer on the host and copy them at once, or keep them on the device",
-    })
-}
-
-fn hidden_uploads(facts: &Facts<'_>) -> Option<Found> {
-    let is_tiny = |work: &Work| is_upload(work, MemoryKind::Pageable) && bytes_of(work) <= TINY;
-    let (copies_ns, span) = facts.exposed(is_tiny);
-    let (idle_ns, _) = facts.idle(Cause::LaunchBound, is_tiny);
-    let count = facts.devices.works.iter().filter(|it| is_tiny(it)).count();
-    let is_kernel = |it: &&Work| matches!(it.deed, Deed::Kernel { .. });
-    let kernels = facts.devices.works.iter().filter(is_kernel).count();
-    // One for every tenth kernel, or more, is a habit of the library and not of the program.
-    (count > 0 && 10 * count >= kernels).then(|| Found {
-        rule: "hidden-uploads",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
-        what: "a few bytes (shapes and strides) are copied for operation after operation",
-        ns: copies_ns + idle_ns,
-        span,
-        evidence: vec![
-            evidence("of at most 512 bytes from pageable memory", count as f64, "copies", None),
-            evidence("in the same time", kernels as f64, "kernels", None),
-        ],
-        next: "make tensors contiguous once before they are used (`.contiguous()`): an operation on strided ones uploads their shape each time",
-    })
-}
-
-fn synchronous_copies(facts: &Facts<'_>) -> Option<Found> {
-    let blocks = |work: &Work| {
-        let is_async = matches!(work.deed, Deed::Copy { is_async: true, .. });
-        matches!(work.deed, Deed::Copy { .. })
-            && !is_async
-            && bytes_of(work) >= SMALL
-            && !is_pageable(work)
-    };
-    let (ns, span) = facts.exposed(blocks);
-    let count = facts.devices.works.iter().filter(|it| blocks(it)).count();
-    (ns > 0).then(|| Found {
-        rule: "synchronous-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
-        what: "copies are made by calls that wait until they are done",
-        ns,
-        span,
-        evidence: vec![
-            evidence("by calls that wait", count as f64, "copies", None),
-            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-        ],
-        next: "copy on a stream (`memcpy_htod`, `memcpy_dtoh` with pinned memory) and wait for the result where it is needed",
     })
 }
 
@@ -388,6 +210,7 @@ mod tests {
     use crate::analysis::device::fixture::Drawing;
     use crate::analysis::device::idle::Gaps;
     use crate::analysis::device::timeline::Timeline;
+    use crate::profile::device::MemoryKind;
 
     const US: u64 = 1_000;
 
@@ -409,6 +232,19 @@ mod tests {
             .upload(1, 2 * US..4 * US, (1 << 20, MemoryKind::Pinned), 8, 5 * US..45 * US)
             .launch(1, 4 * US..6 * US, "b", 7, 101 * US..200 * US);
         assert_eq!(found(&drawing), []);
+    }
+
+    #[test]
+    fn copies_on_the_stream_of_the_kernels_could_be_hidden_behind_them() {
+        let pinned = (1 << 20, MemoryKind::Pinned);
+        let on = |stream| {
+            Drawing::new()
+                .launch(1, 0..2 * US, "a", 7, 3 * US..103 * US)
+                .upload(1, 2 * US..4 * US, pinned, stream, 103 * US..153 * US)
+                .launch(1, 5 * US..6 * US, "b", 7, 153 * US..253 * US)
+        };
+        assert_eq!(found(&on(7)), [("one-stream", 50)]);
+        assert_eq!(found(&on(8)), [], "it is on a stream of its own");
     }
 
     #[test]

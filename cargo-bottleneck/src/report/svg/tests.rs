@@ -381,7 +381,11 @@ fn the_style_sheet_knows_the_colors() {
     }
     for kind in Kind::ALL {
         let id = palette::id(kind);
-        assert!(style.contains(&format!("#frames[data-filter=\"{id}\"] rect:not(.k-{id})")));
+        assert!(
+            style.contains(&format!(
+                ":is(#frames, #device)[data-filter=\"{id}\"] rect:not(.k-{id})"
+            ))
+        );
     }
 }
 

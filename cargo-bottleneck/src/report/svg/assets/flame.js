@@ -5,7 +5,7 @@
     var SVG = "http://www.w3.org/2000/svg";
     var MARGIN = 10, LABEL_PAD = 3, THIN = 4, TIP_COLUMNS = 92, TIP_LINE = 17;
     var boxes = new Map();
-    var chart, tip, texts, full_height;
+    var device, chart, tip, texts, full_height;
 
     // --- Text in columns; `label.rs` counts and cuts the same way.
 
@@ -124,7 +124,10 @@
     // --- Filter by kind.
 
     function filter(kind) {
-        if (kind) chart.setAttribute("data-filter", kind); else chart.removeAttribute("data-filter");
+        [chart, device].forEach(function (graph) {
+            if (!graph) return;
+            if (kind) graph.setAttribute("data-filter", kind); else graph.removeAttribute("data-filter");
+        });
         document.querySelectorAll(".legend[data-kind]").forEach(function (item) {
             item.setAttribute("aria-pressed", String(item.getAttribute("data-kind") === kind));
         });
@@ -164,7 +167,7 @@
     }
     function hide() { tip.classList.add("hide"); }
     function box_at(target) {
-        return target instanceof Element ? target.closest("#frames > g") : null;
+        return target instanceof Element ? target.closest("#frames > g, #device > g") : null;
     }
 
     // --- Keyboard. One box at a time can be reached by Tab; the arrows move on from it.
@@ -219,6 +222,10 @@
     // --- Lines of text outside the graph keep to the width of the window; inferno keeps the graph to it.
 
     function lay_out() {
+        if (device) {
+            device.setAttribute("width", chart.getAttribute("width"));
+            window.update_text_for_elements(device.children);
+        }
         // The tooltip is cut off where the picture ends, which may be above the end of the window.
         document.documentElement.setAttribute("height", Math.max(full_height, window.innerHeight));
         var across = document.documentElement.width.baseVal.value;
@@ -232,7 +239,9 @@
         chart = document.getElementById("frames");
         tip = document.getElementById("tip");
         full_height = Number(document.documentElement.getAttribute("height"));
-        Array.from(chart.children, read);
+        device = document.getElementById("device");
+        var graphs = device ? [chart, device] : [chart];
+        graphs.forEach(function (graph) { Array.from(graph.children, read); });
         texts = Array.from(document.querySelectorAll(".fit"), function (element) {
             var full = element.firstChild.nodeValue;
             return {
@@ -254,13 +263,15 @@
             var g = box_at(e.target);
             if (g) show(g, e.clientX + window.scrollX, e.clientY + window.scrollY); else hide();
         });
-        chart.addEventListener("mouseleave", hide);
-        chart.addEventListener("focusin", function (e) {
-            var g = box_at(e.target);
-            if (!g || !g.matches(":focus-visible")) return;
-            var at = read(g).base.getBoundingClientRect();
-            show(g, at.left + window.scrollX, at.bottom + window.scrollY - 10);
+        graphs.forEach(function (graph) {
+            graph.addEventListener("mouseleave", hide);
+            graph.addEventListener("focusin", function (e) {
+                var g = box_at(e.target);
+                if (!g || !g.matches(":focus-visible")) return;
+                var at = read(g).base.getBoundingClientRect();
+                show(g, at.left + window.scrollX, at.bottom + window.scrollY - 10);
+            });
+            graph.addEventListener("focusout", hide);
         });
-        chart.addEventListener("focusout", hide);
     });
 })();

@@ -1,0 +1,229 @@
+//! The rules about copies; see [`super::rules`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::analysis::subkind::Subkind;
+use crate::kind::Kind;
+use crate::profile::SpanIdx;
+use crate::profile::device::{Deed, Direction, MemoryKind, Work, WorkIdx};
+
+use super::copies::SMALL;
+use super::facts::{Facts, seconds};
+use super::idle::Cause;
+use super::rules::{Found, evidence};
+use super::timeline::State;
+
+/// So many small copies one after the other, or more, could be one.
+const SEVERAL: usize = 3;
+/// Copies with less between them, on the same stream, are one after the other.
+const NEXT_COPY_NS: u64 = 20_000;
+/// Below this size a copy can hold no data but shapes and strides.
+const TINY: u64 = 512;
+
+fn is_upload(work: &Work, memory: MemoryKind) -> bool {
+    matches!(work.deed, Deed::Copy { direction: Direction::HostToDevice, from, .. } if from == memory)
+}
+
+fn is_pageable(work: &Work) -> bool {
+    matches!(
+        work.deed,
+        Deed::Copy { direction: Direction::HostToDevice, from: MemoryKind::Pageable, .. }
+            | Deed::Copy { direction: Direction::DeviceToHost, to: MemoryKind::Pageable, .. }
+    )
+}
+
+fn bytes_of(work: &Work) -> u64 {
+    if let Deed::Copy { bytes, .. } = work.deed { bytes } else { 0 }
+}
+
+pub(super) fn pageable_copies(facts: &Facts<'_>) -> Option<Found> {
+    // Small ones have their own rule: their memory makes no difference.
+    let is = |work: &Work| is_pageable(work) && bytes_of(work) >= SMALL;
+    let (ns, span) = facts.exposed(is);
+    let own: Vec<&Work> = facts.devices.works.iter().filter(|it| is(it)).collect();
+    let rate = |works: &[&Work]| {
+        let (bytes, ns) =
+            works.iter().fold((0, 0), |(bytes, ns), it| (bytes + bytes_of(it), ns + it.when.ns()));
+        (ns > 0).then(|| bytes as f64 / ns as f64)
+    };
+    let pinned: Vec<&Work> = facts
+        .devices
+        .works
+        .iter()
+        .filter(|it| is_upload(it, MemoryKind::Pinned) && bytes_of(it) >= SMALL)
+        .collect();
+    let mut all = vec![
+        evidence("from or to pageable memory", own.len() as f64, "copies", None),
+        evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
+    ];
+    if let Some(own) = rate(&own) {
+        let measured = facts.measured.first().map(|it| it.h2d_pinned.median.get() / 1e9);
+        let (what, of) = match measured {
+            Some(_) => (
+                "their rate, against copies from pinned memory as they were measured here",
+                measured,
+            ),
+            None => ("their rate, against pinned copies of this run", rate(&pinned)),
+        };
+        all.push(evidence(what, own, "GB/s", of));
+    }
+    if ns == 0 {
+        return None;
+    }
+    Some(Found {
+        rule: "pageable-copies",
+        kind: Kind::Io,
+        subkind: Subkind::DeviceCopy,
+        what: "data are copied from or to memory that is not pinned, which the driver does in pieces and the host waits for",
+        ns,
+        span,
+        evidence: all,
+        next: "allocate the host buffer once as pinned memory (`CudaContext::alloc_pinned`) and copy from there, so that kernels run meanwhile",
+    })
+}
+
+/// Works that copy less than [`SMALL`] and follow one another on their stream, with the time from the first to the last.
+fn runs_of_small_copies(facts: &Facts<'_>) -> (u64, u64, Option<SpanIdx>) {
+    let mut by_stream: BTreeMap<_, Vec<(WorkIdx, &Work)>> = BTreeMap::new();
+    for (index, work) in facts.devices.indexed_works() {
+        by_stream.entry(work.stream).or_default().push((index, work));
+    }
+    let mut found = Vec::new();
+    let is_small = |work: &Work| {
+        matches!(
+            work.deed,
+            Deed::Copy { direction: Direction::HostToDevice | Direction::DeviceToHost, .. }
+        ) && bytes_of(work) < SMALL
+    };
+    for works in by_stream.values() {
+        let follows = |a: &(WorkIdx, &Work), b: &(WorkIdx, &Work)| {
+            is_small(a.1)
+                && is_small(b.1)
+                && b.1.when.start_ns.saturating_sub(a.1.when.end_ns) <= NEXT_COPY_NS
+        };
+        for run in works.chunk_by(follows).filter(|run| run.len() >= SEVERAL && is_small(run[0].1))
+        {
+            found.push((
+                run[0].0,
+                run[0].1.when.start_ns,
+                run[run.len() - 1].1.when.end_ns,
+                run.len(),
+            ));
+        }
+    }
+    let count: usize = found.iter().map(|it| it.3).sum();
+    // Of the time from the first to the last only that in which no kernel runs.
+    let runs_kernel = |state: State| match state {
+        State::Runs(work) | State::Serial(work) => {
+            matches!(facts.devices.works[work.0].deed, Deed::Kernel { .. } | Deed::Graph { .. })
+        }
+        State::Idles(..) => false,
+    };
+    let exposed = |from, to| -> u64 {
+        let device = facts.timelines.iter().flat_map(|it| it.within(from, to));
+        device.filter(|(state, _)| !runs_kernel(*state)).map(|(_, ns)| ns).sum()
+    };
+    let (ns, span) = facts.sum(found.iter().map(|&(work, from, to, _)| (work, exposed(from, to))));
+    (count as u64, ns, span)
+}
+
+pub(super) fn small_copies(facts: &Facts<'_>) -> Option<Found> {
+    let (count, ns, span) = runs_of_small_copies(facts);
+    (count > 0).then(|| Found {
+        rule: "small-copies",
+        kind: Kind::Io,
+        subkind: Subkind::DeviceCopy,
+        what: "data are copied in many small pieces, each with the latency of a copy",
+        ns,
+        span,
+        evidence: vec![
+            evidence("below 64 KiB, three or more in a row", count as f64, "copies", None),
+            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
+        ],
+        next: "put the pieces into one buffer on the host and copy them at once, or keep them on the device",
+    })
+}
+
+pub(super) fn hidden_uploads(facts: &Facts<'_>) -> Option<Found> {
+    let is_tiny = |work: &Work| is_upload(work, MemoryKind::Pageable) && bytes_of(work) <= TINY;
+    let (copies_ns, span) = facts.exposed(is_tiny);
+    let (idle_ns, _) = facts.idle(Cause::LaunchBound, is_tiny);
+    let count = facts.devices.works.iter().filter(|it| is_tiny(it)).count();
+    let is_kernel = |it: &&Work| matches!(it.deed, Deed::Kernel { .. });
+    let kernels = facts.devices.works.iter().filter(is_kernel).count();
+    // One for every tenth kernel, or more, is a habit of the library and not of the program.
+    (count > 0 && 10 * count >= kernels).then(|| Found {
+        rule: "hidden-uploads",
+        kind: Kind::Io,
+        subkind: Subkind::DeviceCopy,
+        what: "a few bytes (shapes and strides) are copied for operation after operation",
+        ns: copies_ns + idle_ns,
+        span,
+        evidence: vec![
+            evidence("of at most 512 bytes from pageable memory", count as f64, "copies", None),
+            evidence("in the same time", kernels as f64, "kernels", None),
+        ],
+        next: "make tensors contiguous once before they are used (`.contiguous()`): an operation on strided ones uploads their shape each time",
+    })
+}
+
+pub(super) fn synchronous_copies(facts: &Facts<'_>) -> Option<Found> {
+    let blocks = |work: &Work| {
+        let is_async = matches!(work.deed, Deed::Copy { is_async: true, .. });
+        matches!(work.deed, Deed::Copy { .. })
+            && !is_async
+            && bytes_of(work) >= SMALL
+            && !is_pageable(work)
+    };
+    let (ns, span) = facts.exposed(blocks);
+    let count = facts.devices.works.iter().filter(|it| blocks(it)).count();
+    (ns > 0).then(|| Found {
+        rule: "synchronous-copies",
+        kind: Kind::Io,
+        subkind: Subkind::DeviceCopy,
+        what: "copies are made by calls that wait until they are done",
+        ns,
+        span,
+        evidence: vec![
+            evidence("by calls that wait", count as f64, "copies", None),
+            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
+        ],
+        next: "copy on a stream (`memcpy_htod`, `memcpy_dtoh` with pinned memory) and wait for the result where it is needed",
+    })
+}
+
+pub(super) fn one_stream(facts: &Facts<'_>) -> Option<Found> {
+    let is_kernel = |work: &Work| matches!(work.deed, Deed::Kernel { .. } | Deed::Graph { .. });
+    let of_kernels: BTreeSet<_> =
+        facts.devices.works.iter().filter(|it| is_kernel(it)).map(|it| it.stream).collect();
+    // Others could overlap: pageable ones and those whose calls wait have rules of their own.
+    let could_overlap = |work: &Work| {
+        matches!(
+            work.deed,
+            Deed::Copy {
+                is_async: true,
+                direction: Direction::HostToDevice | Direction::DeviceToHost,
+                ..
+            }
+        ) && !is_pageable(work)
+            && bytes_of(work) >= SMALL
+    };
+    let shares_it = |work: &Work| could_overlap(work) && of_kernels.contains(&work.stream);
+    let (ns, span) = facts.exposed(shares_it);
+    let count = facts.devices.works.iter().filter(|it| shares_it(it)).count();
+    let has_other =
+        facts.devices.works.iter().any(|it| could_overlap(it) && !of_kernels.contains(&it.stream));
+    (ns > 0 && of_kernels.len() == 1 && !has_other).then(|| Found {
+        rule: "one-stream",
+        kind: Kind::Io,
+        subkind: Subkind::DeviceCopy,
+        what: "copies and kernels are given to one stream (the default one, perhaps), which does one after the other",
+        ns,
+        span,
+        evidence: vec![
+            evidence("from or to pinned memory, on the stream of the kernels", count as f64, "copies", None),
+            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
+        ],
+        next: "copy on a second stream (`CudaContext::new_stream`), and let the kernels that need the data wait for an event of it",
+    })
+}
