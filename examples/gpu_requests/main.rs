@@ -62,7 +62,7 @@ struct Model {
 #[bottleneck]
 fn load() -> Result<Model> {
     let context = CudaContext::new(0)?;
-    let module = context.load_module(Ptx::from_src(include_str!("gpu_decode/kernels.ptx")))?;
+    let module = context.load_module(Ptx::from_src(include_str!("../gpu_decode/kernels.ptx")))?;
     Ok(Model {
         touch: module.load_function("touch")?,
         multiply: module.load_function("multiply")?,

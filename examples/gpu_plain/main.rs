@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let context = CudaContext::new(0)?;
     let stream = context.new_stream()?;
-    let module = context.load_module(Ptx::from_src(include_str!("gpu_decode/kernels.ptx")))?;
+    let module = context.load_module(Ptx::from_src(include_str!("../gpu_decode/kernels.ptx")))?;
     let multiply = module.load_function("multiply")?;
     let mut sums = stream.alloc_zeros::<f32>((BLOCKS * THREADS) as usize)?;
     let mut input = stream.alloc_zeros::<f32>(VALUES)?;
