@@ -16,6 +16,7 @@ pub const SOURCES: &[(&str, &str)] = sources![
     "cuda/functions.rs",
     "cuda/level.rs",
     "cuda/mod.rs",
+    "cuda/nvtx.rs",
     "cuda/stream.rs",
     "cuda/works.rs",
     "format/accesses.rs",

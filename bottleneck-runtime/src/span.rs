@@ -80,7 +80,7 @@ pub fn enter_with<'a>(
         return SpanGuard::INERT;
     }
     let Some(recorder) = thread::attached().or_else(thread::attach) else {
-        return SpanGuard::INERT;
+        return open_unrecorded(site);
     };
     let call = call();
     let guard = recorder.open(site, owner, known_key(recorder, call.key.as_ref()));
@@ -129,8 +129,34 @@ fn open_method(site: &'static Site, owner: fn() -> &'static str) -> SpanGuard {
 fn open_first(site: &'static Site, owner: Owner) -> SpanGuard {
     match thread::attach() {
         Some(recorder) => recorder.open(site, owner, None),
-        None => SpanGuard::INERT,
+        None => open_unrecorded(site),
     }
+}
+
+/// A span that is not recorded; a range for a tool, where one listens.
+#[cold]
+#[inline(never)]
+fn open_unrecorded(site: &'static Site) -> SpanGuard {
+    #[cfg(all(feature = "cuda", not(bottleneck_injection)))]
+    if let Some(tool) = process::listener() {
+        tool.begin(site);
+        return SpanGuard::new(crate::cuda::nvtx::range());
+    }
+    let _ = site;
+    SpanGuard::INERT
+}
+
+/// The end of what [`open_unrecorded`] has opened; nothing for a span of the parent in a forked child.
+#[cold]
+#[inline(never)]
+fn close_unrecorded(node: &Node) {
+    #[cfg(all(feature = "cuda", not(bottleneck_injection)))]
+    if ptr::eq(node, crate::cuda::nvtx::range())
+        && let Some(tool) = crate::cuda::nvtx::listener()
+    {
+        tool.end();
+    }
+    let _ = node;
 }
 
 impl Drop for SpanGuard {
@@ -152,6 +178,8 @@ pub(crate) fn close(node: &Node) {
     if let Some(recorder) = unsafe { (node.own_recorder.load(Relaxed) as *const Recorder).as_ref() }
     {
         recorder.close_and_count(node);
+    } else {
+        close_unrecorded(node);
     }
 }
 

@@ -169,6 +169,29 @@ fn work_of_requests_that_take_turns_on_several_threads_is_of_its_own_span() {
 }
 
 #[test]
+fn spans_are_ranges_for_a_tool_that_listens() {
+    let machine = machine();
+    let mut command = std::process::Command::new(program());
+    // Nothing is recorded: no folder is named.
+    machine.prepare(&mut command).env("NVTX_INJECTION64_PATH", machine.library());
+    let output = command.args(["--tokens", "3"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let truth = truth(&machine);
+    let (mut open, mut tokens) = (Vec::new(), 0);
+    for it in &truth {
+        if it["op"] == "push" {
+            open.push(it["name"].as_str().unwrap());
+        } else if it["op"] == "pop" {
+            assert!(open.pop().is_some(), "more ends than beginnings");
+        } else if it["op"] == "kernel" {
+            assert_eq!(open, ["token", "forward", "layers"]);
+            tokens += 1;
+        }
+    }
+    assert!(open.is_empty() && tokens == 3 * 8, "{open:?} {tokens}");
+}
+
+#[test]
 fn without_a_driver_the_example_says_so() {
     let machine = machine().without(Library::Cuda).unwrap();
     let output = Recording::new().command(&machine, program()).output().unwrap();

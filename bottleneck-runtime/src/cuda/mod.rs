@@ -17,6 +17,8 @@ mod events;
 mod functions;
 mod level;
 #[cfg(not(bottleneck_injection))]
+pub(crate) mod nvtx;
+#[cfg(not(bottleneck_injection))]
 mod stream;
 mod works;
 

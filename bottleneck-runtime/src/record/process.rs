@@ -19,6 +19,8 @@ const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
 const STARTING: u32 = 2;
 const ON: u32 = 3;
+/// Nothing is recorded, and a tool wants spans as ranges.
+const LISTENED: u32 = 4;
 
 static STATE: AtomicU32 = AtomicU32::new(UNDECIDED);
 static SESSION: AtomicPtr<Session> = AtomicPtr::new(ptr::null_mut());
@@ -37,7 +39,7 @@ pub(crate) fn session() -> Option<&'static Session> {
     loop {
         // Acquire: pairs with the Release in `decide`; publishes the session.
         match STATE.load(Ordering::Acquire) {
-            OFF => return None,
+            OFF | LISTENED => return None,
             // SAFETY: in this state `SESSION` is null or a leaked session.
             ON => return unsafe { SESSION.load(Ordering::Relaxed).as_ref() },
             UNDECIDED => {
@@ -81,7 +83,7 @@ fn decide() {
     });
     let Some(session) = started else {
         // Release: pairs with the Acquire in `session`, for uniformity; there is nothing to publish.
-        STATE.store(OFF, Ordering::Release);
+        STATE.store(if is_listened_to() { LISTENED } else { OFF }, Ordering::Release);
         return;
     };
     let session: &'static Session = Box::leak(Box::new(session));
@@ -99,6 +101,21 @@ fn decide() {
     crate::cuda::collector::start(session);
     // Release: pairs with the Acquire in `session`.
     STATE.store(ON, Ordering::Release);
+}
+
+/// Whether a tool wants spans as NVTX ranges.
+fn is_listened_to() -> bool {
+    #[cfg(all(feature = "cuda", not(bottleneck_injection)))]
+    return crate::cuda::nvtx::listener().is_some();
+    #[cfg(not(all(feature = "cuda", not(bottleneck_injection))))]
+    false
+}
+
+/// The tool that wants spans as ranges, where nothing is recorded.
+#[cfg(all(feature = "cuda", not(bottleneck_injection)))]
+pub(crate) fn listener() -> Option<crate::cuda::nvtx::Listener> {
+    // Relaxed: the tool itself is behind a lock of its own.
+    (STATE.load(Ordering::Relaxed) == LISTENED).then(crate::cuda::nvtx::listener).flatten()
 }
 
 fn extension() -> &'static str {

@@ -107,6 +107,11 @@ impl Machine {
         fs::read_to_string(self.folder.join("truth.jsonl")).unwrap_or_default()
     }
 
+    /// The shared library, by one of its names.
+    pub fn library(&self) -> PathBuf {
+        self.folder.join("libcuda.so.1")
+    }
+
     fn model(&self) -> PathBuf {
         self.folder.join("costs.txt")
     }

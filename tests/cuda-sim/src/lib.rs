@@ -15,6 +15,7 @@ pub mod harness;
 pub mod memory;
 pub mod model;
 pub mod nvrtc;
+mod nvtx;
 pub mod ptx;
 pub mod settings;
 pub mod sim;
