@@ -1,8 +1,10 @@
 //! What the host asks of the driver: launches, and waits.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use crate::profile::device::{CallIdx, Deed, Devices, WaitSort, Work};
+use crate::profile::SpanIdx;
+use crate::profile::device::{CallIdx, Deed, Devices, Wait, WaitSort, Work};
+use crate::report::model::gpu::Launches;
 
 /// CUPTI's numbers of the functions that are told apart.
 pub(super) mod cbid {
@@ -13,21 +15,6 @@ pub(super) mod cbid {
 
 /// A wait shorter than this found nothing to wait for.
 const AT_ONCE_NS: u64 = 20_000;
-
-/// How work is handed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Launches {
-    /// Kernels and graphs whose calls are known.
-    pub count: u64,
-    /// Median of the calls, in ns.
-    pub call_ns: u64,
-    /// Median of the kernels, in ns.
-    pub kernel_ns: u64,
-    /// Median from the end of a call to the beginning of its work, in ns; 0 where work begins before the call ends.
-    pub delay_ns: u64,
-    /// Works that were submitted and not done, on average over the time from the first call to the last end.
-    pub queued: f64,
-}
 
 /// Medians and the queue.
 pub(super) fn launches(devices: &Devices) -> Launches {
@@ -59,39 +46,33 @@ pub(super) fn launches(devices: &Devices) -> Launches {
     }
 }
 
-/// Waits of the host of one sort.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waits {
-    /// How many.
-    pub count: u64,
-    /// Time of the calls, in ns.
-    pub ns: u64,
-    /// Those for which nothing had been submitted since the wait before, on the same thread, and that waited for nothing.
-    pub redundant: u64,
+/// A wait of the host for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HostWait {
+    /// For what.
+    pub(super) sort: WaitSort,
+    /// Time of the call, in ns.
+    pub(super) ns: u64,
+    /// Nothing had been submitted since the wait before, on the same thread, and it waited for nothing.
+    pub(super) is_redundant: bool,
+    /// The span that it is made in.
+    pub(super) span: Option<SpanIdx>,
 }
 
-/// The host's waits by sort.
-pub(super) fn waits(devices: &Devices) -> BTreeMap<WaitSort, Waits> {
+/// The host's waits, in the order of their calls.
+pub(super) fn waits(devices: &Devices) -> Vec<HostWait> {
     let submits: HashSet<CallIdx> = devices.works.iter().filter_map(|it| it.call).collect();
-    let mut wait_of: HashMap<CallIdx, WaitSort> = HashMap::new();
-    for wait in devices.waits.iter().filter(|it| it.sort != WaitSort::StreamForEvent) {
-        if let Some(call) = wait.call {
-            wait_of.insert(call, wait.sort);
-        }
-    }
+    let of_host = devices.waits.iter().filter(|it| it.sort != WaitSort::StreamForEvent);
+    let waits: HashMap<CallIdx, &Wait> = of_host.filter_map(|it| Some((it.call?, it))).collect();
     // By thread: whether something was submitted since its last wait.
     let mut has_submitted: HashMap<u32, bool> = HashMap::new();
-    let mut res: BTreeMap<WaitSort, Waits> = BTreeMap::new();
+    let mut res = Vec::new();
     for (at, call) in devices.calls.iter().enumerate() {
         let has = has_submitted.entry(call.tid).or_insert(true);
         *has |= submits.contains(&CallIdx(at));
-        let Some(sort) = wait_of.get(&CallIdx(at)) else { continue };
-        let sum = res.entry(*sort).or_default();
-        sum.count += 1;
-        sum.ns += call.when.ns();
-        if !std::mem::take(has) && call.when.ns() < AT_ONCE_NS {
-            sum.redundant += 1;
-        }
+        let Some(wait) = waits.get(&CallIdx(at)) else { continue };
+        let is_redundant = !std::mem::take(has) && call.when.ns() < AT_ONCE_NS;
+        res.push(HostWait { sort: wait.sort, ns: call.when.ns(), is_redundant, span: wait.span });
     }
     res
 }
@@ -130,9 +111,11 @@ mod tests {
             .synchronize(1, 53 * US..55 * US, 7)
             .launch(1, 60 * US..62 * US, "b", 7, 63 * US..64 * US)
             .synchronize(1, 65 * US..67 * US, 7);
-        let found = waits(&drawing.devices());
-        let expected = Waits { count: 3, ns: 53 * US, redundant: 1 };
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(WaitSort::Stream, expected)]);
+        let found =
+            waits(&drawing.devices()).into_iter().map(|it| (it.sort, it.ns / US, it.is_redundant));
+        let of_stream = |us, is_redundant| (WaitSort::Stream, us, is_redundant);
+        let expected = [of_stream(49, false), of_stream(2, true), of_stream(2, false)];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

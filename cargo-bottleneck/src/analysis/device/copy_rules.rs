@@ -36,54 +36,80 @@ fn bytes_of(work: &Work) -> u64 {
     if let Deed::Copy { bytes, .. } = work.deed { bytes } else { 0 }
 }
 
+/// What a rule about copies says, whatever it rests on.
+struct Says {
+    rule: &'static str,
+    what: &'static str,
+    next: &'static str,
+}
+
+impl Says {
+    /// Of so many copies, `sort` in words, which take `at_stake` while no kernel runs; nothing if they take no time.
+    fn of(
+        self,
+        facts: &Facts<'_>,
+        count: usize,
+        sort: &str,
+        at_stake: (u64, Option<SpanIdx>),
+    ) -> Option<Found> {
+        let (ns, span) = at_stake;
+        (ns > 0).then(|| Found {
+            rule: self.rule,
+            kind: Kind::Io,
+            subkind: Subkind::DeviceCopy,
+            what: self.what,
+            ns,
+            span,
+            evidence: vec![
+                evidence(sort, count as f64, "copies", None),
+                evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
+            ],
+            next: self.next,
+        })
+    }
+}
+
+/// Works that fit.
+fn count(facts: &Facts<'_>, is: impl Fn(&Work) -> bool) -> usize {
+    facts.devices.works.iter().filter(|it| is(it)).count()
+}
+
+/// Bytes per ns of the works that fit, all of them together.
+fn rate(facts: &Facts<'_>, is: impl Fn(&Work) -> bool) -> Option<f64> {
+    let own = facts.devices.works.iter().filter(|it| is(it));
+    let (bytes, ns) = own.fold((0, 0), |(bytes, ns), it| (bytes + bytes_of(it), ns + it.when.ns()));
+    (ns > 0).then(|| bytes as f64 / ns as f64)
+}
+
 pub(super) fn pageable_copies(facts: &Facts<'_>) -> Option<Found> {
     // Small ones have their own rule: their memory makes no difference.
     let is = |work: &Work| is_pageable(work) && bytes_of(work) >= SMALL;
-    let (ns, span) = facts.exposed(is);
-    let own: Vec<&Work> = facts.devices.works.iter().filter(|it| is(it)).collect();
-    let rate = |works: &[&Work]| {
-        let (bytes, ns) =
-            works.iter().fold((0, 0), |(bytes, ns), it| (bytes + bytes_of(it), ns + it.when.ns()));
-        (ns > 0).then(|| bytes as f64 / ns as f64)
+    let says = Says {
+        rule: "pageable-copies",
+        what: "data are copied from or to memory that is not pinned, which the driver does in pieces and the host waits for",
+        next: "allocate the host buffer once as pinned memory (`CudaContext::alloc_pinned`) and copy from there, so that kernels run meanwhile",
     };
-    let pinned: Vec<&Work> = facts
-        .devices
-        .works
-        .iter()
-        .filter(|it| is_upload(it, MemoryKind::Pinned) && bytes_of(it) >= SMALL)
-        .collect();
-    let mut all = vec![
-        evidence("from or to pageable memory", own.len() as f64, "copies", None),
-        evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-    ];
-    if let Some(own) = rate(&own) {
+    let sort = "from or to pageable memory";
+    let mut found = says.of(facts, count(facts, is), sort, facts.exposed(is))?;
+    if let Some(own) = rate(facts, is) {
         let measured = facts.measured.first().map(|it| it.h2d_pinned.median.get() / 1e9);
+        let is_pinned =
+            |work: &Work| is_upload(work, MemoryKind::Pinned) && bytes_of(work) >= SMALL;
         let (what, of) = match measured {
             Some(_) => (
                 "their rate, against copies from pinned memory as they were measured here",
                 measured,
             ),
-            None => ("their rate, against pinned copies of this run", rate(&pinned)),
+            None => ("their rate, against pinned copies of this run", rate(facts, is_pinned)),
         };
-        all.push(evidence(what, own, "GB/s", of));
+        found.evidence.push(evidence(what, own, "GB/s", of));
     }
-    if ns == 0 {
-        return None;
-    }
-    Some(Found {
-        rule: "pageable-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
-        what: "data are copied from or to memory that is not pinned, which the driver does in pieces and the host waits for",
-        ns,
-        span,
-        evidence: all,
-        next: "allocate the host buffer once as pinned memory (`CudaContext::alloc_pinned`) and copy from there, so that kernels run meanwhile",
-    })
+    Some(found)
 }
 
-/// Works that copy less than [`SMALL`] and follow one another on their stream, with the time from the first to the last.
-fn runs_of_small_copies(facts: &Facts<'_>) -> (u64, u64, Option<SpanIdx>) {
+/// Works that copy less than [`SMALL`] and follow one another on their stream: how many, and the time from the first to the
+/// last in which no kernel runs.
+fn runs_of_small_copies(facts: &Facts<'_>) -> (usize, (u64, Option<SpanIdx>)) {
     let mut by_stream: BTreeMap<_, Vec<(WorkIdx, &Work)>> = BTreeMap::new();
     for (index, work) in facts.devices.indexed_works() {
         by_stream.entry(work.stream).or_default().push((index, work));
@@ -123,34 +149,25 @@ fn runs_of_small_copies(facts: &Facts<'_>) -> (u64, u64, Option<SpanIdx>) {
         let device = facts.timelines.iter().flat_map(|it| it.within(from, to));
         device.filter(|(state, _)| !runs_kernel(*state)).map(|(_, ns)| ns).sum()
     };
-    let (ns, span) = facts.sum(found.iter().map(|&(work, from, to, _)| (work, exposed(from, to))));
-    (count as u64, ns, span)
+    (count, facts.sum(found.iter().map(|&(work, from, to, _)| (work, exposed(from, to)))))
 }
 
 pub(super) fn small_copies(facts: &Facts<'_>) -> Option<Found> {
-    let (count, ns, span) = runs_of_small_copies(facts);
-    (count > 0).then(|| Found {
+    let (count, at_stake) = runs_of_small_copies(facts);
+    let says = Says {
         rule: "small-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
         what: "data are copied in many small pieces, each with the latency of a copy",
-        ns,
-        span,
-        evidence: vec![
-            evidence("below 64 KiB, three or more in a row", count as f64, "copies", None),
-            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-        ],
         next: "put the pieces into one buffer on the host and copy them at once, or keep them on the device",
-    })
+    };
+    says.of(facts, count, "below 64 KiB, three or more in a row", at_stake)
 }
 
 pub(super) fn hidden_uploads(facts: &Facts<'_>) -> Option<Found> {
     let is_tiny = |work: &Work| is_upload(work, MemoryKind::Pageable) && bytes_of(work) <= TINY;
     let (copies_ns, span) = facts.exposed(is_tiny);
     let (idle_ns, _) = facts.idle(Cause::LaunchBound, is_tiny);
-    let count = facts.devices.works.iter().filter(|it| is_tiny(it)).count();
-    let is_kernel = |it: &&Work| matches!(it.deed, Deed::Kernel { .. });
-    let kernels = facts.devices.works.iter().filter(is_kernel).count();
+    let count = count(facts, is_tiny);
+    let kernels = self::count(facts, |it| matches!(it.deed, Deed::Kernel { .. }));
     // One for every tenth kernel, or more, is a habit of the library and not of the program.
     (count > 0 && 10 * count >= kernels).then(|| Found {
         rule: "hidden-uploads",
@@ -175,21 +192,12 @@ pub(super) fn synchronous_copies(facts: &Facts<'_>) -> Option<Found> {
             && bytes_of(work) >= SMALL
             && !is_pageable(work)
     };
-    let (ns, span) = facts.exposed(blocks);
-    let count = facts.devices.works.iter().filter(|it| blocks(it)).count();
-    (ns > 0).then(|| Found {
+    let says = Says {
         rule: "synchronous-copies",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
         what: "copies are made by calls that wait until they are done",
-        ns,
-        span,
-        evidence: vec![
-            evidence("by calls that wait", count as f64, "copies", None),
-            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-        ],
         next: "copy on a stream (`memcpy_htod`, `memcpy_dtoh` with pinned memory) and wait for the result where it is needed",
-    })
+    };
+    says.of(facts, count(facts, blocks), "by calls that wait", facts.exposed(blocks))
 }
 
 pub(super) fn one_stream(facts: &Facts<'_>) -> Option<Found> {
@@ -209,21 +217,16 @@ pub(super) fn one_stream(facts: &Facts<'_>) -> Option<Found> {
             && bytes_of(work) >= SMALL
     };
     let shares_it = |work: &Work| could_overlap(work) && of_kernels.contains(&work.stream);
-    let (ns, span) = facts.exposed(shares_it);
-    let count = facts.devices.works.iter().filter(|it| shares_it(it)).count();
-    let has_other =
-        facts.devices.works.iter().any(|it| could_overlap(it) && !of_kernels.contains(&it.stream));
-    (ns > 0 && of_kernels.len() == 1 && !has_other).then(|| Found {
+    if of_kernels.len() != 1
+        || count(facts, |it| could_overlap(it) && !of_kernels.contains(&it.stream)) > 0
+    {
+        return None;
+    }
+    let says = Says {
         rule: "one-stream",
-        kind: Kind::Io,
-        subkind: Subkind::DeviceCopy,
         what: "copies and kernels are given to one stream (the default one, perhaps), which does one after the other",
-        ns,
-        span,
-        evidence: vec![
-            evidence("from or to pinned memory, on the stream of the kernels", count as f64, "copies", None),
-            evidence("in which no kernel runs", seconds(ns), "s", Some(facts.in_use())),
-        ],
         next: "copy on a second stream (`CudaContext::new_stream`), and let the kernels that need the data wait for an event of it",
-    })
+    };
+    let sort = "from or to pinned memory, on the stream of the kernels";
+    says.of(facts, count(facts, shares_it), sort, facts.exposed(shares_it))
 }

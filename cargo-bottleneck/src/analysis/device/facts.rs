@@ -53,14 +53,7 @@ impl Facts<'_> {
 
     /// The sum, and the span with most of it.
     pub(super) fn sum(&self, all: impl Iterator<Item = (WorkIdx, u64)>) -> (u64, Option<SpanIdx>) {
-        let mut by_span = BTreeMap::new();
-        let mut whole = 0;
-        for (work, ns) in all {
-            whole += ns;
-            *by_span.entry(self.devices.works[work.0].span).or_insert(0) += ns;
-        }
-        let most = by_span.into_iter().filter_map(|(span, ns)| Some((ns, span?)));
-        (whole, most.max_by_key(|&(ns, span)| (ns, std::cmp::Reverse(span))).map(|(_, span)| span))
+        most(all.map(|(work, ns)| (self.devices.works[work.0].span, ns)))
     }
 
     /// The same in seconds.
@@ -71,4 +64,17 @@ impl Facts<'_> {
 
 pub(super) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+/// The sum of times, and the span that has most of it.
+pub(super) fn most(times: impl Iterator<Item = (Option<SpanIdx>, u64)>) -> (u64, Option<SpanIdx>) {
+    let mut by_span = BTreeMap::new();
+    let mut whole = 0;
+    for (span, ns) in times {
+        whole += ns;
+        *by_span.entry(span).or_insert(0) += ns;
+    }
+    let of_spans = by_span.into_iter().filter_map(|(span, ns)| Some((ns, span?)));
+    let most = of_spans.max_by_key(|&(ns, span)| (ns, std::cmp::Reverse(span)));
+    (whole, most.map(|(_, span)| span))
 }

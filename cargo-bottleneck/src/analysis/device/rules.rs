@@ -11,7 +11,7 @@ use crate::report::model::{Evidence, Source};
 
 use super::calls;
 use super::copy_rules;
-use super::facts::{Facts, seconds};
+use super::facts::{Facts, most, seconds};
 use super::idle::Cause;
 use super::timeline::State;
 
@@ -89,7 +89,7 @@ fn host_starved(facts: &Facts<'_>) -> Option<Found> {
 
 fn sync_drain(facts: &Facts<'_>) -> Option<Found> {
     let (ns, span) = facts.idle(Cause::SyncDrain, |_| true);
-    let waits: u64 = calls::waits(facts.devices).values().map(|it| it.count).sum();
+    let waits = calls::waits(facts.devices).len();
     (ns > 0).then(|| Found {
         rule: "sync-drain",
         kind: Kind::Scheduling,
@@ -107,22 +107,20 @@ fn sync_drain(facts: &Facts<'_>) -> Option<Found> {
 
 fn redundant_waits(facts: &Facts<'_>) -> Option<Found> {
     let waits = calls::waits(facts.devices);
-    let (redundant, all, ns) = waits.values().fold((0, 0, 0), |(redundant, all, ns), it| {
-        (redundant + it.redundant, all + it.count, ns + it.ns)
-    });
-    let span = facts.devices.waits.iter().find_map(|it| it.span);
+    let own = waits.iter().filter(|it| it.is_redundant);
+    let (redundant, (ns, span)) = (own.clone().count(), most(own.map(|it| (it.span, it.ns))));
     (redundant > 0).then(|| Found {
         rule: "redundant-synchronize",
         kind: Kind::Scheduling,
         subkind: Subkind::SyncDrain,
         what: "the host waits again although nothing was submitted since it waited",
-        ns: ns * redundant / all.max(1),
+        ns,
         span,
         evidence: vec![evidence(
             "with nothing to wait for",
             redundant as f64,
             "waits",
-            Some(all as f64),
+            Some(waits.len() as f64),
         )],
         next: "wait once, where the result is read",
     })

@@ -6,7 +6,7 @@ use crate::analysis::Column;
 use crate::analysis::identity::Label;
 use crate::analysis::kinds::ratio;
 use crate::kind::Kind;
-use crate::profile::device::{Deed, WaitSort};
+use crate::profile::device::{Deed, Devices, WaitSort};
 use crate::profile::{Profile, SpanIdx};
 use crate::report::model::{Share, gpu};
 
@@ -40,7 +40,6 @@ pub(in crate::analysis) fn section(
     let (level, reason) = level.unwrap_or(("activity", None));
     let empty = gpu::Gpu { level: level.to_owned(), reason, ..gpu::Gpu::default() };
     let Some(view) = view else { return Some(empty) };
-    let launches = calls::launches(&view.devices);
     Some(gpu::Gpu {
         devices: view.timelines.iter().map(|timeline| device(view, timeline)).collect(),
         kernels: kernel_rows(view, labels),
@@ -57,15 +56,7 @@ pub(in crate::analysis) fn section(
                 bytes_per_s: it.bytes_per_s(),
             })
             .collect(),
-        waits: calls::waits(&view.devices)
-            .into_iter()
-            .map(|(sort, it)| gpu::Waits {
-                of: wait_word(sort).to_owned(),
-                count: it.count,
-                ns: it.ns,
-                redundant: it.redundant,
-            })
-            .collect(),
+        waits: waits(&view.devices),
         spans: view
             .devices
             .elapsed
@@ -77,13 +68,7 @@ pub(in crate::analysis) fn section(
                 stream_elapsed_ns: it.ns,
             })
             .collect(),
-        launches: gpu::Launches {
-            count: launches.count,
-            call_ns: launches.call_ns,
-            kernel_ns: launches.kernel_ns,
-            delay_ns: launches.delay_ns,
-            queued: launches.queued,
-        },
+        launches: calls::launches(&view.devices),
         rules: view
             .rules
             .iter()
@@ -105,6 +90,24 @@ pub(in crate::analysis) fn section(
         problems: view.problems.clone(),
         ..empty
     })
+}
+
+/// The host's waits by what they are for.
+fn waits(devices: &Devices) -> Vec<gpu::Waits> {
+    let mut res: BTreeMap<&str, gpu::Waits> = BTreeMap::new();
+    for wait in calls::waits(devices) {
+        let of = wait_word(wait.sort);
+        let sum = res.entry(of).or_insert_with(|| gpu::Waits {
+            of: of.to_owned(),
+            count: 0,
+            ns: 0,
+            redundant: 0,
+        });
+        sum.count += 1;
+        sum.ns += wait.ns;
+        sum.redundant += u64::from(wait.is_redundant);
+    }
+    res.into_values().collect()
 }
 
 fn wait_word(sort: WaitSort) -> &'static str {
