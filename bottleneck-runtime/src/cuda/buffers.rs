@@ -1,5 +1,6 @@
 //! Buffers that CUPTI fills with records.
 
+use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +10,35 @@ use crate::os;
 pub(crate) const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers at most. Beyond, the oldest that nobody has read is given up: the program comes first.
 const MOST: usize = 64;
+/// Bytes of the buffer of last resort.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Where records go that nobody will read: CUPTI before CUDA 13 ends the program if it is given no buffer at all.
+#[repr(align(64))]
+struct Scratch(UnsafeCell<[u8; SCRATCH_BYTES]>);
+
+// SAFETY: CUPTI alone writes to it, through the pointer that it is given; nothing here reads it.
+unsafe impl Sync for Scratch {}
+
+static SCRATCH: Scratch = Scratch(UnsafeCell::new([0; SCRATCH_BYTES]));
+
+/// A buffer to be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Empty {
+    pub(crate) memory: NonNull<u8>,
+    pub(crate) bytes: usize,
+}
+
+impl Empty {
+    /// The buffer of last resort, however many have it already.
+    pub(crate) fn scratch() -> Self {
+        Self { memory: NonNull::from(&SCRATCH.0).cast(), bytes: SCRATCH_BYTES }
+    }
+
+    fn whole(memory: NonNull<u8>) -> Self {
+        Self { memory, bytes: BUFFER_BYTES }
+    }
+}
 
 /// A buffer, and how much of it is records.
 #[derive(Debug)]
@@ -39,29 +69,34 @@ impl Buffers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer for CUPTI; `None` where there is no memory at all.
-    pub(crate) fn take(&self) -> Option<NonNull<u8>> {
+    /// A buffer for CUPTI: one to be read, if there is any.
+    pub(crate) fn take(&self) -> Empty {
         let mut state = self.state();
         if let Some(free) = state.free.pop() {
-            return Some(free.memory);
+            return Empty::whole(free.memory);
         }
         if state.made < MOST
             && let Some(memory) =
                 os::memory::pages(BUFFER_BYTES).and_then(|it| NonNull::new(it.cast()))
         {
             state.made += 1;
-            return Some(memory);
+            return Empty::whole(memory);
         }
         if state.filled.is_empty() {
-            return None;
+            return Empty::scratch();
         }
         state.given_up += 1;
-        Some(state.filled.remove(0).memory)
+        Empty::whole(state.filled.remove(0).memory)
     }
 
     /// A buffer comes back with records.
     pub(crate) fn put_filled(&self, memory: NonNull<u8>, used: usize) {
-        self.state().filled.push(Filled { memory, used: used.min(BUFFER_BYTES) });
+        let mut state = self.state();
+        if memory != Empty::scratch().memory {
+            state.filled.push(Filled { memory, used: used.min(BUFFER_BYTES) });
+        } else if used > 0 {
+            state.given_up += 1;
+        }
     }
 
     /// What has come back, the oldest first.
@@ -88,11 +123,10 @@ mod tests {
     fn the_program_always_gets_a_buffer() {
         let buffers = Buffers::default();
         for n in 0..MOST {
-            let memory = buffers.take().unwrap();
-            buffers.put_filled(memory, n);
+            buffers.put_filled(buffers.take().memory, n);
         }
         assert_eq!(buffers.given_up(), 0);
-        let oldest = buffers.take().unwrap();
+        let oldest = buffers.take().memory;
         assert_eq!(buffers.given_up(), 1);
         let filled = buffers.take_filled();
         assert_eq!(
@@ -100,6 +134,20 @@ mod tests {
             (1..MOST).collect::<Vec<_>>()
         );
         buffers.put_free(oldest);
-        assert_eq!(buffers.take(), Some(oldest));
+        assert_eq!(buffers.take(), Empty::whole(oldest));
+    }
+
+    #[test]
+    fn where_all_are_being_filled_records_are_given_up_and_counted() {
+        let buffers = Buffers::default();
+        let taken: Vec<Empty> = (0..MOST).map(|_| buffers.take()).collect();
+        let last = buffers.take();
+        assert_eq!(last.bytes, SCRATCH_BYTES);
+        buffers.put_filled(last.memory, 0);
+        assert_eq!((buffers.given_up(), buffers.take_filled().len()), (0, 0), "it holds nothing");
+        buffers.put_filled(last.memory, 80);
+        assert_eq!((buffers.given_up(), buffers.take_filled().len()), (1, 0));
+        buffers.put_filled(taken[0].memory, 80);
+        assert_eq!(buffers.take_filled().len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::activity::{kind, parse};
-use super::buffers::{BUFFER_BYTES, Buffers};
+use super::buffers::{BUFFER_BYTES, Buffers, Empty};
 use super::calls::{Calls, NOTED};
 #[cfg(not(bottleneck_injection))]
 use super::events;
@@ -450,11 +450,12 @@ unsafe extern "C" fn on_call(_own: usize, _domain: u32, _cbid: u32, data: *const
 }
 
 unsafe extern "C" fn on_requested(buffer: *mut *mut u8, size: *mut usize, most: *mut usize) {
-    let memory = collector().and_then(|it| it.buffers.take());
-    // SAFETY: CUPTI hands over three places. Without memory the size is 0, and the records are dropped and counted.
+    // In the child of a fork there is no collector, and no device that could have records.
+    let empty = collector().map_or_else(Empty::scratch, |it| it.buffers.take());
+    // SAFETY: CUPTI hands over three places.
     unsafe {
-        *buffer = memory.map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
-        *size = if memory.is_some() { BUFFER_BYTES } else { 0 };
+        *buffer = empty.memory.as_ptr();
+        *size = empty.bytes;
         *most = 0;
     }
 }

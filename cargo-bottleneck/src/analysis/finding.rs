@@ -347,6 +347,10 @@ impl Finding {
                 vec!["what it waits for: no snapshot saw it".to_owned()]
             }
             (Part::Device, _) if self.kind == Kind::Other => {
+                let problems = facts.devices.map(|it| it.problems.clone()).unwrap_or_default();
+                if !problems.is_empty() {
+                    return problems;
+                }
                 vec![
                     "what limits kernels whose span declares no work: times alone do not tell"
                         .to_owned(),
@@ -364,7 +368,10 @@ impl Finding {
             return rule.next.to_owned();
         }
         match (self.kind, self.part) {
-            (Kind::Other, Part::Device) => wording::settle_kernels(name),
+            (Kind::Other, Part::Device) => {
+                let are_whole = facts.devices.is_none_or(|it| it.problems.is_empty());
+                if are_whole { wording::settle_kernels(name) } else { wording::settle_records() }
+            }
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
                 let whose = if self.helper.is_some() { Whose::Helpers } else { Whose::Own };
@@ -468,8 +475,17 @@ impl Finding {
     fn rules<'f>(&self, facts: &Facts<'f>) -> impl Iterator<Item = &'f Found> {
         let is_of_device = matches!(self.part, Part::Device | Part::DeviceIdle);
         let subkind = self.subkind.filter(|_| is_of_device);
+        let of_span = |span: SpanIdx| {
+            let owner = facts.devices.and_then(|it| it.region(span)).map(|(owner, _)| owner);
+            facts.profile.spans[owner.unwrap_or(span)].site
+        };
+        // Idling is blamed on the host, and a rule about it tells of the work that ends it.
+        let is_here = move |rule: &Found| {
+            self.part != Part::Device
+                || rule.span.is_none_or(|span| of_span(span) == facts.profile.spans[self.lead].site)
+        };
         let rules = facts.devices.into_iter().flat_map(|it| &it.rules);
-        rules.filter(move |rule| Some(rule.subkind) == subkind)
+        rules.filter(move |rule| Some(rule.subkind) == subkind && is_here(rule))
     }
 
     /// For sentences: the time, and the name in backticks.

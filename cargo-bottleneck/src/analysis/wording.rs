@@ -332,6 +332,12 @@ pub fn settle_kernels(name: &str) -> String {
     )
 }
 
+/// What would settle what devices did where records of it cannot be trusted.
+pub fn settle_records() -> String {
+    "run it again, shorter or with fewer operations on devices, so that every record is kept"
+        .to_owned()
+}
+
 /// What would settle waits that are `other`.
 pub fn settle_waits(name: &str, cause: Option<Cause>) -> String {
     match cause {

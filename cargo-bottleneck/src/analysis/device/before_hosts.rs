@@ -42,8 +42,8 @@ struct Shares {
 }
 
 impl DeviceView {
-    /// What limits the time before each moment since the one before it: one for each moment. Where records are not to be trusted
-    /// that is what limits the host; nothing where nothing was in flight, and where the log of devices had ended.
+    /// What limits the time before each moment since the one before it: one for each moment. Nothing where nothing was in flight,
+    /// and where the log of devices had ended.
     pub(in crate::analysis) fn before_hosts(
         &self,
         moments: &[Moment],
@@ -96,7 +96,7 @@ impl DeviceView {
             .map(|timeline| timeline.within(from_ns, to_ns).collect())
             .filter(|states: &Vec<_>| !states.is_empty())
             .collect();
-        if whole == 0 || in_use.is_empty() || !self.problems.is_empty() {
+        if whole == 0 || in_use.is_empty() {
             return Shares { of_devices: Vec::new(), of_host: 1.0 };
         }
         let each = 1.0 / (in_use.len() as f64 * whole as f64);
@@ -267,6 +267,15 @@ mod tests {
         profile.devices = Some(Arc::new(Devices { lost: 3, ..drawing.devices() }));
         let view = DeviceView::of(&profile, &[]).unwrap();
         assert!(view.problems[0].starts_with("3 records"), "{:?}", view.problems);
-        assert!(view.rules.is_empty() && view.shares(0, MS, None).of_devices.is_empty());
+        assert!(view.rules.is_empty());
+        let (token, _) = spans();
+        let shares = view.shares(0, 2 * MS, Some(token)).of_devices;
+        let rows: Vec<_> =
+            shares.iter().map(|it| (it.blamed.part, it.blamed.kind, it.part)).collect();
+        assert_eq!(
+            rows,
+            [(Part::Device, Kind::Other, 0.5)],
+            "while a device is in use nobody knows"
+        );
     }
 }

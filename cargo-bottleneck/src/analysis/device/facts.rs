@@ -56,7 +56,7 @@ impl Facts<'_> {
         most(all.map(|(work, ns)| (self.devices.works[work.0].span, ns)))
     }
 
-    /// The same in seconds.
+    /// `in_use_ns` in seconds.
     pub(super) fn in_use(&self) -> f64 {
         seconds(self.in_use_ns)
     }

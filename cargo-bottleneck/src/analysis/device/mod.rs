@@ -107,6 +107,12 @@ impl DeviceView {
             Some(Blamed { span, part, kind, subkind, cause: None, helper: None, via: None })
         };
         match state {
+            // What looks idle may be work whose record is missing, and what runs may not be all.
+            State::Runs(work) | State::Serial(work) | State::Idles(_, work)
+                if !self.problems.is_empty() =>
+            {
+                blamed(self.work(work)?.span.or(host)?, Part::Device, Kind::Other, None)
+            }
             State::Runs(work) => {
                 let work = self.work(work)?;
                 let span = work.span.or(host)?;
