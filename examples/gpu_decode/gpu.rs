@@ -170,6 +170,20 @@ impl Gpu {
         Ok(())
     }
 
+    /// Small kernels on the default stream and on that of this thread: nobody asks for it, but they wait for each other.
+    pub(crate) fn default_stream_in_turn(&mut self, turns: u32) -> Result<()> {
+        let (default, own) = (self.context.default_stream(), self.context.per_thread_stream());
+        for _ in 0..turns {
+            for (stream, sums) in [(&default, &mut self.other_sums), (&own, &mut self.sums)] {
+                let mut launch = stream.launch_builder(&self.multiply);
+                launch.arg(sums).arg(&ROUNDS);
+                // SAFETY: the kernel writes one value for each thread, of which there are fewer than values.
+                unsafe { launch.launch(shape(FEW_BLOCKS))? };
+            }
+        }
+        Ok(self.compute.wait(&own.record_event(None)?)?)
+    }
+
     /// The stream that computes.
     pub(crate) fn compute(&self) -> Arc<CudaStream> {
         Arc::clone(&self.compute)

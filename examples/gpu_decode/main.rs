@@ -18,11 +18,12 @@ use bottleneck_runtime::{Dtype, Work, bottleneck, work};
 use gpu::{Gpu, Result};
 
 /// What can be planted, and what should be found.
-const FAULTS: [(&str, &str); 8] = [
+const FAULTS: [(&str, &str); 9] = [
     ("host-starved", "io: the host works for 2 ms before it submits the next token"),
     ("pageable", "io: inputs are copied from memory that is not pinned"),
     ("small-copies", "io: an input is copied in 1024 pieces"),
     ("serial-streams", "scheduling: two streams wait for each other without need"),
+    ("default-stream", "scheduling: two streams, one of them the default one, take turns"),
     ("sync-each", "scheduling: the host waits after each kernel"),
     ("tiny-kernels", "scheduling: 400 kernels that take less than their launch"),
     ("hbm-bound", "memory: kernels that read much and compute little"),
@@ -165,6 +166,7 @@ fn forward(gpu: &mut Gpu, fault: Option<&str>) -> Result<()> {
         Some("flop-bound") => layers(gpu, 0, 16),
         Some("pageable" | "small-copies") => layers(gpu, 2, 2),
         Some("serial-streams") => gpu.both_streams_in_turn(64),
+        Some("default-stream") => gpu.default_stream_in_turn(64),
         Some("tiny-kernels") => (0..400).try_for_each(|_| gpu.touch()),
         Some("sync-each") => (0..100).try_for_each(|_| {
             gpu.touch()?;

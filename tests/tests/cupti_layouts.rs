@@ -62,8 +62,13 @@ impl<'a> Written<'a> {
     }
 
     fn place(&self) -> Place {
+        Place { device: self.half("deviceId"), ..self.place_in_context() }
+    }
+
+    /// Where the device is not told.
+    fn place_in_context(&self) -> Place {
         Place {
-            device: self.half("deviceId"),
+            device: 0,
             context: self.half("contextId"),
             stream: self.half("streamId"),
             correlation: self.half("correlationId"),
@@ -224,5 +229,14 @@ fn graphs_and_overheads_are_read_at_their_places() {
         let expected =
             Activity::Overhead { times: written.times(), sort: written.half("overheadKind") };
         assert_eq!(read, expected);
+    });
+}
+
+#[test]
+fn streams_are_read_at_their_places() {
+    for_all("Stream", kind::STREAM, |written, _, read| {
+        let Activity::Stream { place, sort } = read else { panic!("{read:?}") };
+        assert_eq!(sort, written.half("flag") & 0xFFFF);
+        assert_eq!(place, written.place_in_context());
     });
 }

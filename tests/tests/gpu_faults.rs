@@ -160,6 +160,16 @@ fn streams_that_wait_for_each_other_are_named() {
 }
 
 #[test]
+fn the_default_stream_that_others_wait_for_is_named() {
+    in_one_of_three(|| {
+        let (decoded, summary) = faulty("default-stream", "scheduling", "default-stream", "100");
+        assert_eq!(summary["verdict"]["subkind"], "default stream");
+        let small = decoded.truth_ns("kernel", "start", "end") as f64;
+        about(at_stake(&summary, "default-stream"), small, "kernels that run alone");
+    });
+}
+
+#[test]
 fn a_wait_behind_every_kernel_drains_the_device() {
     in_one_of_three(|| {
         let (decoded, summary) = faulty("sync-each", "scheduling", "sync-drain", "100");
@@ -203,4 +213,20 @@ fn kernels_are_told_apart_by_what_they_declare() {
             assert_eq!(rules(&summary), Vec::<&str>::new(), "{:#}", summary["gpu"]);
         }
     });
+}
+
+#[test]
+fn missing_records_withhold_the_verdict() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new().unwrap().with("data=0").with("drop_every=10");
+    let decoded = decode(&machine, &["--tokens", "200"]);
+    let summary = decoded.summary();
+    check(&summary);
+    let verdict = &summary["verdict"];
+    assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
+    let why = verdict["not_seen"].to_string();
+    assert!(why.contains("records of what devices did were lost"), "{verdict:#}");
+    let headline = verdict["headline"].as_str().unwrap();
+    assert!(headline.contains("on a device of whose work records are missing"), "{headline}");
+    assert_eq!(rules(&summary), Vec::<&str>::new());
 }

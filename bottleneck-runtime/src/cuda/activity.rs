@@ -24,6 +24,8 @@ pub mod kind {
     pub const MEMCPY2: u32 = 22;
     /// An event that is recorded.
     pub const CUDA_EVENT: u32 = 36;
+    /// A stream that is made.
+    pub const STREAM: u32 = 37;
     /// A wait.
     pub const SYNCHRONIZATION: u32 = 38;
     /// What was pushed when a call was made.
@@ -127,6 +129,13 @@ pub enum Activity {
         event: u32,
         /// Number of this recording, from 12.8 on; else 0.
         recording: u64,
+    },
+    /// A stream was made.
+    Stream {
+        /// Device is not told.
+        place: Place,
+        /// CUPTI's number: 1 blocking, 2 non-blocking, 3 the default stream; 0 where it does not know.
+        sort: u32,
     },
     /// A call of the driver or of the runtime.
     Call {
@@ -243,6 +252,10 @@ pub fn parse(record: &[u8], version: u32) -> Option<Activity> {
             event: u32(16)?,
             recording: if has_recordings { u64(48)? } else { 0 },
         },
+        kind::STREAM => Activity::Stream {
+            place: Place { device: 0, context: u32(4)?, stream: u32(8)?, correlation: u32(20)? },
+            sort: u32(16)? & STREAM_SORT,
+        },
         kind @ (kind::DRIVER | kind::RUNTIME) => Activity::Call {
             times: times(8)?,
             cbid: u32(4)?,
@@ -277,6 +290,9 @@ pub fn parse(record: &[u8], version: u32) -> Option<Activity> {
 
 /// Recordings of events have numbers since CUDA 12.8.
 const RECORDINGS: u32 = 12_080;
+
+/// The part of a stream's flags that says what it is.
+const STREAM_SORT: u32 = 0xFFFF;
 
 #[cfg(test)]
 mod tests {

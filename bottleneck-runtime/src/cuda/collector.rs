@@ -250,6 +250,9 @@ impl Collector {
             // SAFETY: takes a number.
             accepted(unsafe { enable(kind) })?;
         }
+        // Nothing but one rule rests on it.
+        // SAFETY: takes a number.
+        unsafe { enable(kind::STREAM) };
         self.enable_calls(subscriber, enable)
     }
 
@@ -320,7 +323,7 @@ impl Collector {
         else {
             return;
         };
-        for kind in KINDS.into_iter().chain([kind::DRIVER]) {
+        for kind in KINDS.into_iter().chain([kind::STREAM, kind::DRIVER]) {
             // SAFETY: takes a number; a kind that is not enabled is refused.
             unsafe { disable(kind) };
         }

@@ -141,6 +141,9 @@ impl Works {
             Activity::Graph { times, place, graph } => {
                 DeviceWorkData { detail: graph, ..at(Class::Graph, times, place) }
             }
+            Activity::Stream { place, sort } => {
+                DeviceWorkData { what: sort, ..at(Class::Stream, Times::default(), place) }
+            }
             Activity::External { .. } => return None,
         })
     }

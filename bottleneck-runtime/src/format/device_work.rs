@@ -38,6 +38,8 @@ pub enum Class {
     Lost = 11,
     /// The last record: the log has its full length. What ended before `end` is in it, of what came later only a part.
     Full = 12,
+    /// A stream that was made; `what` is CUPTI's number of its sort: 1 blocking, 2 non-blocking, 3 the default stream.
+    Stream = 13,
 }
 
 impl Class {
@@ -56,6 +58,7 @@ impl Class {
             10 => Self::Span,
             11 => Self::Lost,
             12 => Self::Full,
+            13 => Self::Stream,
             _ => return None,
         })
     }

@@ -43,6 +43,13 @@ pub(super) struct Facts<'a> {
     pub(super) has_requests: bool,
 }
 
+impl Facts<'_> {
+    /// Nothing is missing of what devices did.
+    pub(super) fn records_are_whole(&self) -> bool {
+        self.devices.is_none_or(|it| it.problems.is_empty())
+    }
+}
+
 /// Time of one kind at one site.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
@@ -261,7 +268,8 @@ impl Finding {
                 add(what.to_owned(), seconds(self.own_ns), "s", of, Source::Measured);
                 let region = self.region(facts).and_then(|region| region.point.as_ref());
                 let of_region = region.into_iter().flat_map(device::kernels::evidence);
-                res.extend(of_region.filter(|_| self.part == Part::Device));
+                let is_known = self.part == Part::Device && facts.records_are_whole();
+                res.extend(of_region.filter(|_| is_known));
                 res.extend(self.rules(facts).flat_map(|rule| rule.evidence.iter().cloned()));
             }
             Part::Waits | Part::Preempted | Part::HeldUp => {
@@ -347,9 +355,8 @@ impl Finding {
                 vec!["what it waits for: no snapshot saw it".to_owned()]
             }
             (Part::Device, _) if self.kind == Kind::Other => {
-                let problems = facts.devices.map(|it| it.problems.clone()).unwrap_or_default();
-                if !problems.is_empty() {
-                    return problems;
+                if let Some(view) = facts.devices.filter(|it| !it.problems.is_empty()) {
+                    return view.problems.clone();
                 }
                 vec![
                     "what limits kernels whose span declares no work: times alone do not tell"
@@ -369,8 +376,8 @@ impl Finding {
         }
         match (self.kind, self.part) {
             (Kind::Other, Part::Device) => {
-                let are_whole = facts.devices.is_none_or(|it| it.problems.is_empty());
-                if are_whole { wording::settle_kernels(name) } else { wording::settle_records() }
+                let is_known = facts.records_are_whole();
+                if is_known { wording::settle_kernels(name) } else { wording::settle_records() }
             }
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {

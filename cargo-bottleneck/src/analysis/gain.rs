@@ -111,6 +111,7 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         | Subkind::Oversubscribed
         | Subkind::StarvedByHost
         | Subkind::StreamDependency
+        | Subkind::DefaultStream
         | Subkind::SyncDrain
         | Subkind::LaunchBound
         | Subkind::ModuleLoad

@@ -67,6 +67,8 @@ pub enum Subkind {
     StarvedByHost,
     /// Streams of a device wait for one another.
     StreamDependency,
+    /// The default stream of a device and the others wait for each other.
+    DefaultStream,
     /// The host waits for a device before it submits more.
     SyncDrain,
     /// Works of a device are shorter than what it takes to submit them.
@@ -79,7 +81,7 @@ pub enum Subkind {
 
 impl Subkind {
     /// Every sub-kind.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Bandwidth,
         Self::Cache,
         Self::Latency,
@@ -112,6 +114,7 @@ impl Subkind {
         Self::DeviceCopy,
         Self::StarvedByHost,
         Self::StreamDependency,
+        Self::DefaultStream,
         Self::SyncDrain,
         Self::LaunchBound,
         Self::ModuleLoad,
@@ -153,6 +156,7 @@ impl Subkind {
             Self::DeviceCopy => "host-device copy",
             Self::StarvedByHost => "starved by host",
             Self::StreamDependency => "stream dependency",
+            Self::DefaultStream => "default stream",
             Self::SyncDrain => "sync drain",
             Self::LaunchBound => "launch-bound",
             Self::ModuleLoad => "module loading",

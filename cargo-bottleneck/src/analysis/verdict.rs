@@ -299,6 +299,10 @@ fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &s
             format!("waits for {}", cause.words())
         }
         (Part::Waits, _) => "waits of unknown cause".to_owned(),
+        (Part::Device, _) if !facts.records_are_whole() => {
+            "on a device of whose work records are missing".to_owned()
+        }
+        (Part::Device, _) => "on a device without evidence of what limits it".to_owned(),
         _ => "on the CPU without evidence of what limits it".to_owned(),
     };
     format!(

@@ -241,6 +241,12 @@ pub static ADVICE: &[Advice] = &[
     },
     Advice {
         kind: Kind::Scheduling,
+        subkind: Some(Subkind::DefaultStream),
+        cause: "goes to streams that wait for the default stream, or it for them",
+        next: "give the work of the default stream to one of `CudaContext::new_stream`, which waits for none but what it is told to",
+    },
+    Advice {
+        kind: Kind::Scheduling,
         subkind: Some(Subkind::SyncDrain),
         cause: "goes by while the device waits for a host that has just waited for the device",
         next: "submit the next work before waiting for the last one (one step ahead), and wait only for what the host reads",

@@ -23,6 +23,17 @@ impl StreamKey {
     }
 }
 
+/// Whether a stream and the default stream wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamSort {
+    /// It is the default stream.
+    Default,
+    /// They do.
+    Blocking,
+    /// They do not.
+    NonBlocking,
+}
+
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct When {
@@ -205,6 +216,8 @@ pub struct Devices {
     pub known: Vec<DeviceFacts>,
     /// What they did, by rising beginning.
     pub works: Vec<Work>,
+    /// Streams that were made while it was recorded, without their devices.
+    pub streams: BTreeMap<StreamKey, StreamSort>,
     /// What the host did for them, by rising beginning.
     pub calls: Vec<Call>,
     /// Waits, by rising beginning.

@@ -11,8 +11,8 @@ use bottleneck_runtime::format::{DeviceWork, DeviceWorkData, u32_at};
 
 use super::clock::Clock;
 use super::device::{
-    Call, CallIdx, Deed, DeviceFacts, Devices, Direction, MemoryKind, Recording, StreamKey, Wait,
-    WaitSort, When, Work,
+    Call, CallIdx, Deed, DeviceFacts, Devices, Direction, MemoryKind, Recording, StreamKey,
+    StreamSort, Wait, WaitSort, When, Work,
 };
 use super::tree::{References, with_slack};
 use super::warning::{Damage, Damages};
@@ -140,6 +140,16 @@ fn calls(
     res
 }
 
+/// By CUPTI's number.
+fn stream_sort(number: u32) -> Option<StreamSort> {
+    Some(match number {
+        1 => StreamSort::Blocking,
+        2 => StreamSort::NonBlocking,
+        3 => StreamSort::Default,
+        _ => return None,
+    })
+}
+
 /// `None` for times that cannot be.
 fn when(record: &DeviceWorkData, clock: &Clock) -> Option<When> {
     if record.start == 0 || record.end < record.start {
@@ -178,6 +188,11 @@ impl About<'_> {
                 None => to.untimed += 1,
             },
             Class::Span => self.add_elapsed(to),
+            Class::Stream => {
+                if let Some(sort) = stream_sort(record.what) {
+                    to.streams.insert(self.stream().without_device(), sort);
+                }
+            }
             // Calls are there already; of memory nothing is told yet.
             Class::Call | Class::Memory => {}
             Class::Full => to.until_ns = clock.instant_ns(record.end),

@@ -9,11 +9,12 @@ use std::process::{Command, ExitCode};
 use serde_json::Value;
 
 /// A fault, its kind and its first rule; no rule where kernels are all that there is.
-const FAULTS: [(&str, &str, Option<&str>); 8] = [
+const FAULTS: [(&str, &str, Option<&str>); 9] = [
     ("host-starved", "io", Some("host-starved")),
     ("pageable", "io", Some("pageable-copies")),
     ("small-copies", "io", Some("small-copies")),
     ("serial-streams", "scheduling", Some("event-wait-chains")),
+    ("default-stream", "scheduling", Some("default-stream")),
     ("sync-each", "scheduling", Some("sync-drain")),
     ("tiny-kernels", "scheduling", Some("launch-bound")),
     ("hbm-bound", "memory", None),

@@ -109,7 +109,10 @@ impl DeviceView {
         }
         let share = |(blamed, part): (Blamed, f64)| {
             let is_idle = blamed.part == Part::DeviceIdle
-                || blamed.subkind == Some(Subkind::StreamDependency);
+                || matches!(
+                    blamed.subkind,
+                    Some(Subkind::StreamDependency | Subkind::DefaultStream)
+                );
             Share { blamed, part, lost: if is_idle { part } else { 0.0 } }
         };
         Shares {

@@ -10,6 +10,7 @@ use crate::profile::device::{Deed, Direction, MemoryKind, Work, WorkIdx};
 use super::copies::SMALL;
 use super::facts::{Facts, seconds};
 use super::idle::Cause;
+use super::order::Order;
 use super::rules::{Found, evidence};
 use super::timeline::State;
 
@@ -140,7 +141,7 @@ fn runs_of_small_copies(facts: &Facts<'_>) -> (usize, (u64, Option<SpanIdx>)) {
     let count: usize = found.iter().map(|it| it.3).sum();
     // Of the time from the first to the last only that in which no kernel runs.
     let runs_kernel = |state: State| match state {
-        State::Runs(work) | State::Serial(work) => {
+        State::Runs(work) | State::Serial(work, _) => {
             matches!(facts.devices.works[work.0].deed, Deed::Kernel { .. } | Deed::Graph { .. })
         }
         State::Idles(..) => false,
@@ -200,22 +201,35 @@ pub(super) fn synchronous_copies(facts: &Facts<'_>) -> Option<Found> {
     says.of(facts, count(facts, blocks), "by calls that wait", facts.exposed(blocks))
 }
 
+/// Pageable ones and those whose calls wait have rules of their own.
+fn could_overlap(work: &Work) -> bool {
+    let is_between = matches!(
+        work.deed,
+        Deed::Copy {
+            is_async: true,
+            direction: Direction::HostToDevice | Direction::DeviceToHost,
+            ..
+        }
+    );
+    is_between && !is_pageable(work) && bytes_of(work) >= SMALL
+}
+
+/// Time of copies in which no kernel runs, because one of them was given to the default stream; and the span of most of it.
+pub(super) fn beside_default_stream(facts: &Facts<'_>) -> (u64, Option<SpanIdx>) {
+    let is_held =
+        |work| facts.gaps.held_by(work).is_some_and(|held| held.order == Order::DefaultStream);
+    facts.sum(facts.segments().filter_map(|(state, ns)| match state {
+        State::Runs(work) if could_overlap(&facts.devices.works[work.0]) && is_held(work) => {
+            Some((work, ns))
+        }
+        _ => None,
+    }))
+}
+
 pub(super) fn one_stream(facts: &Facts<'_>) -> Option<Found> {
     let is_kernel = |work: &Work| matches!(work.deed, Deed::Kernel { .. } | Deed::Graph { .. });
     let of_kernels: BTreeSet<_> =
         facts.devices.works.iter().filter(|it| is_kernel(it)).map(|it| it.stream).collect();
-    // Others could overlap: pageable ones and those whose calls wait have rules of their own.
-    let could_overlap = |work: &Work| {
-        matches!(
-            work.deed,
-            Deed::Copy {
-                is_async: true,
-                direction: Direction::HostToDevice | Direction::DeviceToHost,
-                ..
-            }
-        ) && !is_pageable(work)
-            && bytes_of(work) >= SMALL
-    };
     let shares_it = |work: &Work| could_overlap(work) && of_kernels.contains(&work.stream);
     if of_kernels.len() != 1
         || count(facts, |it| could_overlap(it) && !of_kernels.contains(&it.stream)) > 0

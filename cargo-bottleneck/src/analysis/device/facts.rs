@@ -6,7 +6,7 @@ use crate::machine::gpu::GpuCeilings;
 use crate::profile::SpanIdx;
 use crate::profile::device::{Devices, Work, WorkIdx};
 
-use super::idle::Cause;
+use super::idle::{Cause, Gaps};
 use super::timeline::{State, Timeline};
 
 /// What the rules look at.
@@ -14,6 +14,7 @@ use super::timeline::{State, Timeline};
 pub(super) struct Facts<'a> {
     pub(super) devices: &'a Devices,
     pub(super) timelines: &'a [Timeline],
+    pub(super) gaps: &'a Gaps<'a>,
     /// Time that devices are in use, in ns.
     pub(super) in_use_ns: u64,
     /// What devices reach, where that was measured.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::profile::SpanIdx;
 use crate::profile::device::{
-    Call, CallIdx, Deed, DeviceFacts, Devices, Direction, MemoryKind, Recording, StreamKey, Wait,
-    WaitSort, When, Work,
+    Call, CallIdx, Deed, DeviceFacts, Devices, Direction, MemoryKind, Recording, StreamKey,
+    StreamSort, Wait, WaitSort, When, Work,
 };
 
 /// A drawing of device 0 in context 1; times are in ns.
@@ -135,6 +135,12 @@ impl Drawing {
     /// A stream is told to wait for an event.
     pub(crate) fn stream_wait(self, tid: u32, range: Range<u64>, event: u64, number: u32) -> Self {
         self.wait(WaitSort::StreamForEvent, STREAM_WAIT, tid, range, number, Some(event))
+    }
+
+    /// A stream is known to be of a sort.
+    pub(crate) fn stream(mut self, number: u32, sort: StreamSort) -> Self {
+        self.devices.streams.insert(stream(number), sort);
+        self
     }
 
     /// Time that CUPTI, a compiler or a loader takes.

@@ -52,7 +52,7 @@ fn device(view: &DeviceView, timeline: &Timeline, labels: &Column<SpanIdx, Label
                 let key = Key { label: label(&work.deed), kind: view.kind(work).0, is_wait: false };
                 (Some((index, work)), key)
             }
-            State::Serial(index) => {
+            State::Serial(index, _) => {
                 let work = &view.devices.works[index.0];
                 let label = format!("{}, while a stream waits for it", label(&work.deed));
                 (Some((index, work)), Key { label, kind: Kind::Scheduling, is_wait: false })

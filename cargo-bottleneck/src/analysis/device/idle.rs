@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
-use crate::profile::device::{CallIdx, Deed, Devices, StreamKey, WaitSort, When, Work, WorkIdx};
+use crate::profile::device::{CallIdx, Deed, Devices, WaitSort, When, Work, WorkIdx};
 
+use super::order::{Held, Order, Orders};
 use super::stretches::Stretches;
 
 /// Why a device idles.
@@ -16,6 +17,8 @@ pub enum Cause {
     Loading,
     /// Its stream waited for an event of another one.
     Dependency,
+    /// Its stream and the default stream wait for each other.
+    DefaultStream,
     /// The host waited for the device to be done before it submitted more.
     SyncDrain,
     /// The host was busy with submitting: one call after the other.
@@ -28,9 +31,10 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Loading,
         Self::Dependency,
+        Self::DefaultStream,
         Self::SyncDrain,
         Self::LaunchBound,
         Self::HostStarved,
@@ -42,6 +46,7 @@ impl Cause {
         match self {
             Self::Loading => "modules were loaded",
             Self::Dependency => "a stream waited for another one",
+            Self::DefaultStream => "a stream and the default stream waited for each other",
             Self::SyncDrain => "the host waited for the device before it submitted more",
             Self::LaunchBound => "the host was busy with submitting",
             Self::HostStarved => "the host was busy with something else",
@@ -84,10 +89,8 @@ struct Rule {
 
 static RULES: &[Rule] = &[
     Rule { when: |gap, at| gap.is_mostly(&at.loading), cause: Cause::Loading },
-    Rule {
-        when: |gap, at| at.was_submitted(gap) && at.held_by(gap.next).is_some(),
-        cause: Cause::Dependency,
-    },
+    Rule { when: |gap, at| at.is_held(gap, Order::Event), cause: Cause::Dependency },
+    Rule { when: |gap, at| at.is_held(gap, Order::DefaultStream), cause: Cause::DefaultStream },
     Rule { when: |gap, at| at.was_submitted(gap), cause: Cause::Other },
     Rule {
         when: |gap, at| {
@@ -111,8 +114,7 @@ pub(super) struct Gaps<'a> {
     before: Vec<Option<CallIdx>>,
     /// By call: until when the host waited in it for a device.
     waited: HashMap<CallIdx, u64>,
-    /// By work: the other stream that its own was told to wait for, since its work before.
-    held: Vec<Option<StreamKey>>,
+    orders: Orders,
 }
 
 impl<'a> Gaps<'a> {
@@ -127,7 +129,7 @@ impl<'a> Gaps<'a> {
             loading: Stretches::of(loads.map(|(_, when)| (when.start_ns, when.end_ns))),
             before,
             waited: waited(devices),
-            held: held(devices),
+            orders: Orders::of(devices),
         }
     }
 
@@ -136,9 +138,13 @@ impl<'a> Gaps<'a> {
         RULES.iter().find(|rule| (rule.when)(gap, self)).map_or(Cause::Other, |rule| rule.cause)
     }
 
-    /// The stream whose event a work had to wait for; the last one if there were several.
-    pub(super) fn held_by(&self, work: WorkIdx) -> Option<StreamKey> {
-        *self.held.get(work.0)?
+    /// The other stream that a work had to wait for; the last one if there were several.
+    pub(super) fn held_by(&self, work: WorkIdx) -> Option<Held> {
+        self.orders.held_by(work)
+    }
+
+    fn is_held(&self, gap: &Gap<'_>, by: Order) -> bool {
+        self.was_submitted(gap) && self.held_by(gap.next).is_some_and(|held| held.order == by)
     }
 
     fn call(&self, at: CallIdx) -> Option<When> {
@@ -215,55 +221,6 @@ fn waited(devices: &Devices) -> HashMap<CallIdx, u64> {
         let call = work.call.and_then(|at| Some((at, devices.calls.get(at.0)?.when)));
         if let Some((at, call)) = call.filter(|(_, call)| work.when.end_ns <= call.end_ns) {
             res.insert(at, call.end_ns);
-        }
-    }
-    res
-}
-
-/// By work: the other stream for an event of which its own was told to wait since its work before, in the order of calls.
-fn held(devices: &Devices) -> Vec<Option<StreamKey>> {
-    enum What {
-        Wait(StreamKey),
-        Work(WorkIdx),
-    }
-    let mut recorded_on: HashMap<u64, Vec<(Option<CallIdx>, StreamKey)>> = HashMap::new();
-    for recording in &devices.recordings {
-        recorded_on.entry(recording.event).or_default().push((recording.call, recording.stream));
-    }
-    for all in recorded_on.values_mut() {
-        all.sort_by_key(|(call, _)| *call);
-    }
-    // Before CUDA 12.8 an event's number is used again: the newest recording before the wait is meant.
-    let recorded_before = |event: u64, call: Option<CallIdx>| {
-        let all = recorded_on.get(&event)?;
-        let at = all.partition_point(|(recorded, _)| *recorded <= call);
-        at.checked_sub(1).map(|at| all[at].1)
-    };
-    let mut by_stream: HashMap<StreamKey, Vec<(CallIdx, What)>> = HashMap::new();
-    for wait in devices.waits.iter().filter(|it| it.sort == WaitSort::StreamForEvent) {
-        let (Some(stream), Some(call), Some(event)) = (wait.stream, wait.call, wait.event) else {
-            continue;
-        };
-        let of = recorded_before(event, wait.call).map(StreamKey::without_device);
-        if let Some(of) = of.filter(|&of| of != stream.without_device()) {
-            by_stream.entry(stream.without_device()).or_default().push((call, What::Wait(of)));
-        }
-    }
-    for (index, work) in devices.indexed_works() {
-        if let Some(call) = work.call {
-            let own = by_stream.entry(work.stream.without_device()).or_default();
-            own.push((call, What::Work(index)));
-        }
-    }
-    let mut res = vec![None; devices.works.len()];
-    for all in by_stream.values_mut() {
-        all.sort_by_key(|(call, _)| *call);
-        let mut waits_for = None;
-        for (_, what) in all.iter() {
-            match what {
-                What::Wait(of) => waits_for = Some(*of),
-                What::Work(index) => res[index.0] = waits_for.take(),
-            }
         }
     }
     res

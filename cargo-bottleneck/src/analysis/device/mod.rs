@@ -1,7 +1,7 @@
 //! What devices did, judged: what limited them at each moment, and what programs that use devices often do wrong.
 //!
-//! Pure. [`idle`] (why a device had nothing to run), [`timeline`] (one state at each moment), `serial` (streams one after the
-//! other), [`kernels`] (declared work against the device's ceilings), [`copies`] and [`calls`] (amounts), [`rules`] (what to
+//! Pure. [`idle`] (why a device had nothing to run), [`timeline`] (one state at each moment), [`order`] and `serial`
+//! (streams one after the other), [`kernels`] (declared work against the device's ceilings), [`copies`] and [`calls`] (amounts), [`rules`] (what to
 //! do). `before_hosts` is what [`super::ledger`] asks: while a device works or waits, the host's own time is not
 //! to blame.
 
@@ -17,6 +17,7 @@ pub(super) mod graph;
 pub mod idle;
 mod kernel_name;
 pub mod kernels;
+pub mod order;
 pub mod rules;
 mod serial;
 mod stretches;
@@ -35,6 +36,7 @@ use super::blame::{Blamed, Part};
 use super::subkind::Subkind;
 use idle::{Cause, Gaps};
 use kernels::Region;
+use order::Order;
 use timeline::{State, Timeline};
 
 pub(super) use before_hosts::Host;
@@ -75,7 +77,8 @@ impl DeviceView {
             .collect();
         let in_use_ns = timelines.iter().map(|it| it.ns_of(|_| true)).sum();
         let problems = problems(devices);
-        let facts = facts::Facts { devices, timelines: &timelines, in_use_ns, measured };
+        let facts =
+            facts::Facts { devices, timelines: &timelines, gaps: &gaps, in_use_ns, measured };
         let rules = if problems.is_empty() { rules::find(&facts) } else { Vec::new() };
         let regions = kernels::regions(profile, devices, measured);
         let mut owners = BTreeMap::new();
@@ -108,7 +111,7 @@ impl DeviceView {
         };
         match state {
             // What looks idle may be work whose record is missing, and what runs may not be all.
-            State::Runs(work) | State::Serial(work) | State::Idles(_, work)
+            State::Runs(work) | State::Serial(work, _) | State::Idles(_, work)
                 if !self.problems.is_empty() =>
             {
                 blamed(self.work(work)?.span.or(host)?, Part::Device, Kind::Other, None)
@@ -119,9 +122,9 @@ impl DeviceView {
                 let (kind, subkind) = self.kind(work);
                 blamed(span, Part::Device, kind, subkind)
             }
-            State::Serial(work) => {
+            State::Serial(work, order) => {
                 let span = self.work(work)?.span.or(host)?;
-                blamed(span, Part::Device, Kind::Scheduling, Some(Subkind::StreamDependency))
+                blamed(span, Part::Device, Kind::Scheduling, Some(subkind_of(order)))
             }
             // A host that itself waits has a reason of its own.
             State::Idles(Cause::HostStarved, _) => {
@@ -155,11 +158,19 @@ impl DeviceView {
     }
 }
 
+fn subkind_of(order: Order) -> Subkind {
+    match order {
+        Order::Event => Subkind::StreamDependency,
+        Order::DefaultStream => Subkind::DefaultStream,
+    }
+}
+
 fn kind_of_idling(cause: Cause, next: &Work) -> (Kind, Subkind) {
     let is_copy = matches!(next.deed, Deed::Copy { .. });
     match cause {
         Cause::Loading => (Kind::Scheduling, Subkind::ModuleLoad),
-        Cause::Dependency => (Kind::Scheduling, Subkind::StreamDependency),
+        Cause::Dependency => (Kind::Scheduling, subkind_of(Order::Event)),
+        Cause::DefaultStream => (Kind::Scheduling, subkind_of(Order::DefaultStream)),
         Cause::SyncDrain => (Kind::Scheduling, Subkind::SyncDrain),
         Cause::HostStarved => (Kind::Io, Subkind::StarvedByHost),
         // Copies that are submitted one by one are a matter of copies.

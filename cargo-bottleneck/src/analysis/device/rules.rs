@@ -13,6 +13,7 @@ use super::calls;
 use super::copy_rules;
 use super::facts::{Facts, most, seconds};
 use super::idle::Cause;
+use super::order::Order;
 use super::timeline::State;
 
 /// What a rule found.
@@ -55,6 +56,7 @@ static RULES: &[Rule] = &[
     sync_drain,
     redundant_waits,
     event_wait_chains,
+    default_stream,
     launch_bound,
     module_loading,
     event_tracking,
@@ -126,12 +128,16 @@ fn redundant_waits(facts: &Facts<'_>) -> Option<Found> {
     })
 }
 
-fn event_wait_chains(facts: &Facts<'_>) -> Option<Found> {
-    let serial = facts.segments().filter_map(|(state, ns)| match state {
-        State::Serial(work) => Some((work, ns)),
+/// Time in which a small kernel runs while another stream waits for it, and the span of most of it.
+fn serial(facts: &Facts<'_>, by: Order) -> (u64, Option<SpanIdx>) {
+    facts.sum(facts.segments().filter_map(|(state, ns)| match state {
+        State::Serial(work, order) if order == by => Some((work, ns)),
         _ => None,
-    });
-    let (serial_ns, span) = facts.sum(serial);
+    }))
+}
+
+fn event_wait_chains(facts: &Facts<'_>) -> Option<Found> {
+    let (serial_ns, span) = serial(facts, Order::Event);
     let (idle_ns, _) = facts.idle(Cause::Dependency, |_| true);
     (serial_ns + idle_ns > 0).then(|| Found {
         rule: "event-wait-chains",
@@ -145,6 +151,27 @@ fn event_wait_chains(facts: &Facts<'_>) -> Option<Found> {
             evidence("device without work until an event comes", seconds(idle_ns), "s", Some(facts.in_use())),
         ],
         next: "wait for events only where a result of the other stream is used, so that both streams run at once",
+    })
+}
+
+fn default_stream(facts: &Facts<'_>) -> Option<Found> {
+    let (serial_ns, span) = serial(facts, Order::DefaultStream);
+    let (idle_ns, of_idle) = facts.idle(Cause::DefaultStream, |_| true);
+    let (copies_ns, of_copies) = copy_rules::beside_default_stream(facts);
+    let ns = serial_ns + idle_ns + copies_ns;
+    (ns > 0).then(|| Found {
+        rule: "default-stream",
+        kind: Kind::Scheduling,
+        subkind: Subkind::DefaultStream,
+        what: "the default stream and other streams wait for each other without being told to",
+        ns,
+        span: span.or(of_copies).or(of_idle),
+        evidence: vec![
+            evidence("a small kernel runs while another stream waits for it", seconds(serial_ns), "s", Some(facts.in_use())),
+            evidence("copies that could be hidden behind kernels", seconds(copies_ns), "s", Some(facts.in_use())),
+            evidence("device without work meanwhile", seconds(idle_ns), "s", Some(facts.in_use())),
+        ],
+        next: "give the work of the default stream to one of `CudaContext::new_stream`, which waits for none but what it is told to",
     })
 }
 
@@ -209,14 +236,17 @@ mod tests {
     use crate::analysis::device::idle::Gaps;
     use crate::analysis::device::timeline::Timeline;
     use crate::profile::device::MemoryKind;
+    use crate::profile::device::StreamSort;
 
     const US: u64 = 1_000;
 
     fn found(drawing: &Drawing) -> Vec<(&'static str, u64)> {
         let devices = drawing.devices();
-        let timelines = [Timeline::of(&devices, &Gaps::of(&devices), 0, Some(132))];
+        let gaps = Gaps::of(&devices);
+        let timelines = [Timeline::of(&devices, &gaps, 0, Some(132))];
         let in_use_ns = timelines[0].ns_of(|_| true);
-        let facts = Facts { devices: &devices, timelines: &timelines, in_use_ns, measured: &[] };
+        let (devices, timelines, gaps) = (&devices, &timelines, &gaps);
+        let facts = Facts { devices, timelines, gaps, in_use_ns, measured: &[] };
         find(&facts).into_iter().map(|it| (it.rule, it.ns / US)).collect()
     }
 
@@ -243,6 +273,27 @@ mod tests {
         };
         assert_eq!(found(&on(7)), [("one-stream", 50)]);
         assert_eq!(found(&on(8)), [], "it is on a stream of its own");
+    }
+
+    #[test]
+    fn the_default_stream_keeps_others_from_running_beside_it() {
+        // stream 0  |-a: 32 blocks-|              |--copy--|
+        // stream 8                 |-b: 32 blocks-|
+        let drawing = |sort| {
+            Drawing::new()
+                .stream(0, StreamSort::Default)
+                .stream(8, sort)
+                .launch_of(32, 1, 0..2 * US, "a", 0, 3 * US..103 * US)
+                .launch_of(32, 1, 2 * US..3 * US, "b", 8, 103 * US..203 * US)
+                .upload(1, 3 * US..4 * US, (1 << 20, MemoryKind::Pinned), 0, 203 * US..253 * US)
+                .launch(1, 4 * US..5 * US, "c", 0, 253 * US..300 * US)
+        };
+        assert_eq!(
+            found(&drawing(StreamSort::Blocking)),
+            [("default-stream", 150)],
+            "a and the copy"
+        );
+        assert_eq!(found(&drawing(StreamSort::NonBlocking)), [], "they could have run at once");
     }
 
     #[test]

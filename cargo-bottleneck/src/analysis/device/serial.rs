@@ -1,14 +1,15 @@
 //! Kernels that fill a part of a device, while work of another stream waits for nothing but their end.
 //!
 //! A kernel with fewer blocks than the device has multiprocessors leaves some of them idle. If meanwhile a work is queued whose
-//! stream is empty but for an event that the kernel's stream has yet to reach, the two run one after the other by order of the
+//! stream is empty but for an event that the kernel's stream has yet to reach, or for the order of the default stream, the two run one after the other by order of the
 //! program. Whether the second needs the result of the first is not known here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::profile::device::{Deed, Devices, StreamKey, WorkIdx};
 
 use super::idle::Gaps;
+use super::order::Order;
 use super::stretches::Stretches;
 use super::timeline::{Segment, State};
 
@@ -25,23 +26,23 @@ pub(super) fn split(
     for segment in segments {
         let stretches = match segment.state {
             State::Runs(work) if is_small(devices, work, multiprocessors) => {
-                held.get(&devices.works[work.0].stream.without_device())
+                Some((work, held.get(&devices.works[work.0].stream.without_device())))
             }
             _ => None,
         };
-        let Some(stretches) = stretches else {
+        let Some((work, Some(stretches))) = stretches else {
             res.push(segment);
             continue;
         };
-        let (State::Runs(work), Segment { start_ns, end_ns, .. }) = (segment.state, segment) else {
-            continue;
-        };
-        let whole = Stretches::of([(start_ns, end_ns)]);
-        let serial = stretches.around(start_ns, end_ns);
-        let rest = whole.without(&serial);
+        let Segment { start_ns, end_ns, .. } = segment;
         let part = |state| move |(start_ns, end_ns)| Segment { start_ns, end_ns, state };
+        let mut rest = Stretches::of([(start_ns, end_ns)]);
+        for (&order, stretches) in stretches {
+            let serial = rest.and(&stretches.around(start_ns, end_ns));
+            rest = rest.without(&serial);
+            res.extend(serial.iter().map(part(State::Serial(work, order))));
+        }
         res.extend(rest.iter().map(part(State::Runs(work))));
-        res.extend(serial.iter().map(part(State::Serial(work))));
     }
     res.sort_by_key(|segment| segment.start_ns);
     res
@@ -51,22 +52,29 @@ fn is_small(devices: &Devices, work: WorkIdx, multiprocessors: u64) -> bool {
     matches!(devices.works[work.0].deed, Deed::Kernel { blocks, .. } if blocks < multiprocessors)
 }
 
-/// By stream: when kernels of other streams were queued and had only an event of this one to wait for.
-fn held_by(devices: &Devices, gaps: &Gaps<'_>) -> HashMap<StreamKey, Stretches> {
+/// By order: stretches of time.
+type ByOrder = BTreeMap<Order, Stretches>;
+
+/// By stream: when kernels of other streams were queued and had only this one to wait for.
+fn held_by(devices: &Devices, gaps: &Gaps<'_>) -> HashMap<StreamKey, ByOrder> {
     let mut ends: HashMap<StreamKey, u64> = HashMap::new();
-    let mut res: HashMap<StreamKey, Vec<(u64, u64)>> = HashMap::new();
+    let mut found: HashMap<StreamKey, BTreeMap<Order, Vec<(u64, u64)>>> = HashMap::new();
     for (index, work) in devices.indexed_works() {
         let its_end = ends.entry(work.stream).or_default();
         let call = work.call.and_then(|at| devices.calls.get(at.0));
-        if let (Some(other), Some(call), Deed::Kernel { .. }) =
+        if let (Some(held), Some(call), Deed::Kernel { .. }) =
             (gaps.held_by(index), call, &work.deed)
         {
             let from = call.when.end_ns.max(*its_end);
-            res.entry(other).or_default().push((from, work.when.start_ns));
+            let of_stream = found.entry(held.by).or_default();
+            of_stream.entry(held.order).or_default().push((from, work.when.start_ns));
         }
         *its_end = (*its_end).max(work.when.end_ns);
     }
-    res.into_iter().map(|(stream, all)| (stream, Stretches::of(all))).collect()
+    let stretches = |all: BTreeMap<Order, Vec<(u64, u64)>>| {
+        all.into_iter().map(|(order, all)| (order, Stretches::of(all))).collect()
+    };
+    found.into_iter().map(|(stream, all)| (stream, stretches(all))).collect()
 }
 
 #[cfg(test)]
@@ -78,7 +86,7 @@ mod tests {
     fn serial_ns(drawing: &Drawing, multiprocessors: Option<u64>) -> u64 {
         let devices = drawing.devices();
         let timeline = Timeline::of(&devices, &Gaps::of(&devices), 0, multiprocessors);
-        timeline.ns_of(|state| matches!(state, State::Serial(_)))
+        timeline.ns_of(|state| matches!(state, State::Serial(..)))
     }
 
     /// host      [a][rec][wait][b]

@@ -6,6 +6,7 @@
 use crate::profile::device::{Deed, Devices, Work, WorkIdx};
 
 use super::idle::{Cause, Gap, Gaps};
+use super::order::Order;
 use super::serial;
 use super::stretches::Stretches;
 
@@ -15,7 +16,7 @@ pub enum State {
     /// It runs this.
     Runs(WorkIdx),
     /// It runs this kernel, which fills a part of it, while another stream waits for that.
-    Serial(WorkIdx),
+    Serial(WorkIdx, Order),
     /// It has nothing to run until this begins.
     Idles(Cause, WorkIdx),
 }
@@ -155,7 +156,7 @@ mod tests {
                 Deed::Set { .. } => "set".to_owned(),
                 Deed::Graph { .. } => "graph".to_owned(),
             },
-            State::Serial(_) | State::Idles(..) => "idle".to_owned(),
+            State::Serial(..) | State::Idles(..) => "idle".to_owned(),
         };
         let row = |it: &Segment| (it.start_ns, it.end_ns, name(it.state));
         timeline.segments.iter().map(row).collect()

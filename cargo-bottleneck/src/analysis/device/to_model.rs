@@ -122,7 +122,7 @@ fn device(view: &DeviceView, timeline: &Timeline) -> gpu::Device {
     let in_use_ns = timeline.ns_of(|_| true);
     let runs = |is: fn(&Deed) -> bool| {
         timeline.ns_of(|state| match state {
-            State::Runs(work) | State::Serial(work) => is(&view.devices.works[work.0].deed),
+            State::Runs(work) | State::Serial(work, _) => is(&view.devices.works[work.0].deed),
             State::Idles(..) => false,
         })
     };

@@ -106,6 +106,18 @@ pub enum Memory {
     Device = 3,
 }
 
+/// What a stream is, by CUPTI's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum StreamFlag {
+    /// The legacy stream and it wait for each other.
+    Blocking = 1,
+    /// They do not.
+    NonBlocking = 2,
+    /// It is the legacy stream.
+    Legacy = 3,
+}
+
 /// What a wait is for, by CUPTI's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -311,6 +323,16 @@ impl Record {
         res.put_u32(28, graph);
         res.put_u32(32, place.context);
         res.put_u32(36, place.stream);
+        res
+    }
+
+    /// A stream that was made.
+    pub fn stream(version: u32, place: Place, sort: StreamFlag) -> Self {
+        let mut res = Self::new(Kind::Stream, version);
+        res.put_u32(4, place.context);
+        res.put_u32(8, place.stream);
+        res.put_u32(16, sort as u32);
+        res.put_u32(20, place.correlation);
         res
     }
 

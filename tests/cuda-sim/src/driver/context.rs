@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_uint};
+use std::sync::Once;
 
 use super::call::{Call, Function, call, put, thread_id};
 use super::handles::{self, Handle};
-use crate::cupti::records::{Kind, Place, Record, WaitsFor};
+use super::stream::tell;
+use crate::cupti::records::{Kind, Place, Record, StreamFlag, WaitsFor};
+use crate::device::LEGACY;
 use crate::engine::Interval;
 use crate::error::Error;
 
@@ -23,7 +26,11 @@ fn current() -> Handle {
 extern "C" fn cuDevicePrimaryCtxRetain(to: *mut Handle, device: c_int) -> c_int {
     call(Function::new(0, c"cuDevicePrimaryCtxRetain"), |call| {
         let ordinal = u32::try_from(device).ok().filter(|&it| it < call.sim.settings.devices);
-        put(to, handles::of_context(ordinal.ok_or(Error::InvalidDevice)?))
+        let context = handles::of_context(ordinal.ok_or(Error::InvalidDevice)?);
+        // A context comes with its legacy stream.
+        static MADE: Once = Once::new();
+        MADE.call_once(|| tell(call.sim, LEGACY, StreamFlag::Legacy, call.correlation));
+        put(to, context)
     })
 }
 
@@ -101,13 +108,7 @@ extern "C" fn cuCtxSynchronize() -> c_int {
     call(Function::new(17, c"cuCtxSynchronize"), |call| {
         handles::context(current())?;
         let end = call.sim.machine().device.end();
-        wait(
-            call,
-            WaitsFor::Context,
-            call.sim.place(crate::device::LEGACY, call.correlation),
-            (0, 0),
-            end,
-        );
+        wait(call, WaitsFor::Context, call.sim.place(LEGACY, call.correlation), (0, 0), end);
         Ok(())
     })
 }

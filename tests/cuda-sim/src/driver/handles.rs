@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
+use super::stream::tell;
+use crate::cupti::records::StreamFlag;
 use crate::device::{EventId, LEGACY, Sort, StreamId};
 use crate::error::Error;
-use crate::sim::Machine;
+use crate::sim::{Machine, sim};
 
 /// Whatever a caller holds.
 pub(crate) type Handle = usize;
@@ -56,6 +58,7 @@ fn own_stream(machine: &mut Machine) -> StreamId {
     let known = OWN_STREAM.try_with(Cell::get).ok().flatten();
     known.unwrap_or_else(|| {
         let id = machine.device.open_stream(Sort::Blocking);
+        tell(sim(), id, StreamFlag::Blocking, 0);
         _ = OWN_STREAM.try_with(|own| own.set(Some(id)));
         id
     })

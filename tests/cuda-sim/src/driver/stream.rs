@@ -5,10 +5,11 @@ use std::ffi::{c_int, c_uint};
 use super::call::{Function, call, put, thread_id};
 use super::context::wait;
 use super::handles::{self, Handle};
-use crate::cupti::records::{Kind, Record, WaitsFor};
-use crate::device::Sort;
+use crate::cupti::records::{Kind, Record, StreamFlag, WaitsFor};
+use crate::device::{Sort, StreamId};
 use crate::engine::Interval;
 use crate::error::Error;
+use crate::sim::Sim;
 
 /// Asks for a stream that the legacy one does not wait for.
 const NON_BLOCKING: c_uint = 1;
@@ -18,8 +19,22 @@ const NON_BLOCKING: c_uint = 1;
 extern "C" fn cuStreamCreate(to: *mut Handle, flags: c_uint) -> c_int {
     call(Function::new(0, c"cuStreamCreate"), |call| {
         let sort = if flags & NON_BLOCKING == 0 { Sort::Blocking } else { Sort::NonBlocking };
-        put(to, handles::of_stream(call.sim.machine().device.open_stream(sort)))
+        let id = call.sim.machine().device.open_stream(sort);
+        let flag = match sort {
+            Sort::Blocking => StreamFlag::Blocking,
+            Sort::NonBlocking => StreamFlag::NonBlocking,
+        };
+        tell(call.sim, id, flag, call.correlation);
+        put(to, handles::of_stream(id))
     })
+}
+
+/// CUPTI is told of a stream.
+pub(super) fn tell(sim: &Sim, stream: StreamId, flag: StreamFlag, correlation: u32) {
+    let (version, place) = (sim.settings.version, sim.place(stream, correlation));
+    sim.cupti.add(Kind::Stream, sim.clock.now(), sim.options(), move |_| {
+        Record::stream(version, place, flag)
+    });
 }
 
 /// Makes a stream; priorities make no difference here.
