@@ -74,9 +74,12 @@ pub(crate) fn sampled_report(
 }
 
 pub(crate) fn report(builder: &ProfileBuilder, context: &Context) -> (Summary, Frame) {
-    let profile: Profile = builder.build();
-    let analysis: Analysis = analyze(&profile, context);
-    summarize(&profile, &analysis, context)
+    report_of(&builder.build(), context)
+}
+
+pub(crate) fn report_of(profile: &Profile, context: &Context) -> (Summary, Frame) {
+    let analysis: Analysis = analyze(profile, context);
+    summarize(profile, &analysis, context)
 }
 
 /// Declares `ms` of streaming at 18 of 20 GB/s.

@@ -3,7 +3,7 @@
 //! While one thread has spans, or requests, its times are exact: what it did on the CPU and how long it waited are known, and moments only
 //! say what the waits were for. With several, moments are all there is: each stands for the time since the one before. Where
 //! there are no snapshots at all, thread time stands in for wall time. What devices did since the moment before is known
-//! exactly, and comes first: moments say what limits the host in the rest.
+//! exactly, and comes first: moments, or without them thread time, say what limits the host in the rest.
 
 use std::collections::BTreeMap;
 
@@ -204,27 +204,45 @@ impl Ledger {
         self.interval = moments.interval(self.largest());
     }
 
-    /// Thread time in the proportions that it has, as long as the busiest thread was busy.
+    /// Thread time in the proportions that it has, as long as the busiest thread was busy, less what devices account for.
     fn fill_from_threads(
         &mut self,
         at: &Setting<'_>,
         times: &Column<SpanIdx, SelfTime>,
         in_flight: &InFlight,
     ) {
+        let wall = in_flight.wall_ns as f64;
+        let life = at.profile.life_ns as f64;
+        let of_devices = at.devices.map(|it| it.alone(at.profile.life_ns)).unwrap_or_default();
+        let by_devices = life * of_devices.iter().map(|share| share.part).sum::<f64>();
+        let spans = || at.profile.spans.indices().filter(|&span| in_flight.counts[span]);
+        let waits = spans().map(|span| times[span].blocked_ns as f64).sum::<f64>();
+        // Hosts wait for devices.
+        let other_waits = (1.0 - by_devices / waits.max(1.0)).max(0.0);
         let mut parts = BTreeMap::new();
-        for span in at.profile.spans.indices().filter(|&span| in_flight.counts[span]) {
+        for span in spans() {
             let (time, class) = (times[span], at.classes.spans[span]);
             let asserted = (class.waits != Kind::Other).then_some(Subkind::Asserted);
             let on_cpu = class.mixture.divide(time.on_cpu_ns);
             let on_cpu = on_cpu.map(|(it, ns)| (Part::OnCpu, it.kind, it.subkind, ns));
             for (part, kind, subkind, ns) in on_cpu.chain([
-                (Part::Waits, class.waits, asserted, time.blocked_ns),
+                (Part::Waits, class.waits, asserted, scaled(time.blocked_ns, other_waits)),
                 (Part::Preempted, Kind::Scheduling, Some(at.taken_by), time.preempted_ns),
             ]) {
                 let blamed =
                     Blamed { span, part, kind, subkind, cause: None, helper: None, via: None };
                 parts.insert(blamed, (ns as f64, 0.0));
             }
+        }
+        let of_hosts: f64 = parts.values().map(|it: &(f64, f64)| it.0).sum();
+        let in_flight_part = (wall / by_devices.max(1.0)).min(1.0);
+        let left = (wall - by_devices * in_flight_part) / of_hosts.max(1.0);
+        if !of_devices.is_empty() {
+            parts.values_mut().for_each(|it| it.0 *= left);
+        }
+        for share in of_devices {
+            let weight = |part: f64| part * life * in_flight_part;
+            parts.insert(share.blamed, (weight(share.part), weight(share.lost)));
         }
         let sum = parts.values().map(|it| it.0).sum();
         self.basis = Basis::ThreadTime;
@@ -274,6 +292,16 @@ impl Ledger {
     fn largest(&self) -> Kind {
         self.kinds().ranked().first().map_or(Kind::Other, |&(kind, _)| kind)
     }
+}
+
+/// A part of a time, 0 to 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positive, and at most the time"
+)]
+fn scaled(ns: u64, part: f64) -> u64 {
+    (ns as f64 * part) as u64
 }
 
 /// Time of some rows by kind.

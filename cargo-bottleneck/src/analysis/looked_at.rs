@@ -80,7 +80,13 @@ pub(super) fn looked_at(
 /// What the reader should know, each with the way out.
 pub(super) fn warnings(profile: &Profile, context: &Context, ledger: &Ledger) -> Vec<String> {
     let mut res = context.warnings.clone();
-    if ledger.basis == Basis::ThreadTime {
+    if ledger.basis == Basis::ThreadTime && profile.devices.is_some() {
+        res.push(
+            "there are too few snapshots to tell what limits the host while devices have nothing to do: that part is in \
+             proportion to thread time, and no confidence is above moderate; a longer run has more"
+                .to_owned(),
+        );
+    } else if ledger.basis == Basis::ThreadTime {
         res.push(
             "several threads have spans, and there are too few snapshots to tell which held up which: shares are of thread \
              time, `in_flight_ns` is the time of the busiest thread, and no confidence is above moderate; a longer run has \

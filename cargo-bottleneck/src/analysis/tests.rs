@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::fixture::{MS, context, report, streams, two_phases};
+use super::fixture::{MS, context, report, report_of, streams, two_phases};
 use super::*;
+use crate::analysis::device::fixture::Drawing;
 use crate::profile::Dtype;
+use crate::profile::RowIdx as _;
 use crate::profile::builder::{ProfileBuilder, SpanBuilder};
 use crate::report::model::{Confidence, Frame, Summary, VerdictKind};
 
@@ -326,4 +328,33 @@ fn the_functions_inside_a_span_are_parts_of_its_own_time() {
         open.extend(&frame.children);
     }
     assert_eq!(n_leaves, 2 * 2 + 1);
+}
+
+#[test]
+fn what_devices_did_is_known_without_snapshots() {
+    // token   |--20 on the CPU--|=========== waits 80 ===========|
+    // device     |--k1 30--| |--k1 30--|   declared: 2 TB/s of 2 TB/s; between them 5 wait for an event
+    let mut profile = ProfileBuilder::new(100 * MS)
+        .span("token", 0..100 * MS, |token| {
+            token.blocked(80 * MS);
+            token.work(1e6, 120e9, Dtype::F32);
+        })
+        .build();
+    let token = SpanIdx::from_position(0);
+    let drawing = Drawing::new()
+        .attribute("memory_clock_khz", 1_000_000)
+        .attribute("memory_bus_bits", 8000)
+        .launch(1, 9 * MS..10 * MS, "k1", 7, 10 * MS..40 * MS)
+        .in_span(token)
+        .record(1, 10 * MS..11 * MS, 1, 8)
+        .stream_wait(1, 11 * MS..12 * MS, 1, 7)
+        .launch(1, 12 * MS..13 * MS, "k1", 7, 45 * MS..75 * MS)
+        .in_span(token);
+    profile.devices = Some(std::sync::Arc::new(drawing.devices()));
+    let (summary, _) = report_of(&profile, &context());
+    let share = |kind: &str| summary.kinds.get(kind).map_or(0.0, |it| it.share);
+    assert!((share("memory") - 0.60).abs() < 0.01, "{:#?}", summary.kinds);
+    assert!((share("scheduling") - 0.05).abs() < 0.01, "{:#?}", summary.kinds);
+    assert_eq!(summary.verdict.kind, VerdictKind::Memory);
+    assert_eq!(summary.verdict.confidence, Confidence::Moderate);
 }

@@ -349,9 +349,11 @@ fn not_seen(facts: &Facts<'_>, findings: &[Finding], kind: VerdictKind) -> Vec<S
         res.push(format!("the cause of waits ({} of the time)", percent(waits)));
     }
     if facts.ledger.basis == Basis::ThreadTime {
-        res.push(
-            "which thread held up which: there are no snapshots of what the threads did".to_owned(),
-        );
+        let what = match facts.devices {
+            Some(_) => "what the host did while devices had nothing to do",
+            None => "which thread held up which",
+        };
+        res.push(format!("{what}: there are no snapshots of what the threads did"));
     }
     res
 }

@@ -80,6 +80,11 @@ impl DeviceView {
         moments.iter().enumerate().map(one).collect()
     }
 
+    /// What limits the time from 0 to `until_ns` as far as devices go, where no moment says what hosts did: parts of it.
+    pub(in crate::analysis) fn alone(&self, until_ns: u64) -> Vec<Share> {
+        self.shares(0, until_ns, None).of_devices
+    }
+
     /// Whether no device has anything to do at an instant because the host gives it nothing.
     fn is_up_to_host(&self, at_ns: u64) -> bool {
         let mut states = self.timelines.iter().flat_map(|it| it.within(at_ns, at_ns + 1));
