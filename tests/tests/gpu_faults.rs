@@ -227,6 +227,38 @@ fn missing_records_withhold_the_verdict() {
     let why = verdict["not_seen"].to_string();
     assert!(why.contains("records of what devices did were lost"), "{verdict:#}");
     let headline = verdict["headline"].as_str().unwrap();
-    assert!(headline.contains("on a device of whose work records are missing"), "{headline}");
+    assert!(headline.contains("on a device whose times cannot be relied on"), "{headline}");
     assert_eq!(rules(&summary), Vec::<&str>::new());
+}
+
+/// Runs longer than what NVML needs to tell.
+fn watched(setting: &str) -> Value {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new().unwrap().with("data=0").with(setting);
+    let decoded = decode(&machine, &["--fault", "hbm-bound", "--tokens", "250"]);
+    let summary = decoded.summary();
+    check(&summary);
+    summary
+}
+
+#[test]
+fn a_device_that_its_power_holds_back_is_held_against_nothing() {
+    let summary = watched("power_cap=1");
+    let verdict = &summary["verdict"];
+    assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
+    assert!(verdict["not_seen"].to_string().contains("the limit of its power"), "{verdict:#}");
+    assert!(
+        summary["gpu"]["held_back"][0].is_string()
+            && summary["gpu"]["problems"] == serde_json::json!([])
+    );
+    assert_eq!(summary["gpu"]["kernels"][0]["kind"], "other");
+}
+
+#[test]
+fn a_neighbor_on_the_device_withholds_the_verdict() {
+    // The first process of the system is none of this test's.
+    let summary = watched("neighbor=1");
+    let verdict = &summary["verdict"];
+    assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
+    assert!(verdict["not_seen"].to_string().contains("another process (1)"), "{verdict:#}");
 }

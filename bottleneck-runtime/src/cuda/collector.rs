@@ -61,7 +61,7 @@ const LEAST_GIVEN_UP: u64 = 1;
 /// Devices whose attributes are written down.
 const MOST_DEVICES: i32 = 64;
 /// What is asked of each, by the driver's numbers.
-const ATTRIBUTES: [(&str, u32); 9] = [
+const ATTRIBUTES: [(&str, u32); 12] = [
     ("multiprocessors", 16),
     ("clock_khz", 13),
     ("memory_clock_khz", 36),
@@ -71,6 +71,9 @@ const ATTRIBUTES: [(&str, u32); 9] = [
     ("capability_minor", 76),
     ("copy_engines", 40),
     ("is_integrated", 18),
+    ("pci_domain", 50),
+    ("pci_bus", 33),
+    ("pci_device", 34),
 ];
 /// A flush that gives back what is not complete, too.
 const FORCED: u32 = 1;

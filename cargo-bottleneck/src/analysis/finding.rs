@@ -48,6 +48,11 @@ impl Facts<'_> {
     pub(super) fn records_are_whole(&self) -> bool {
         self.devices.is_none_or(|it| it.problems.is_empty())
     }
+
+    /// Why kernels cannot be held against what their device reaches.
+    fn held_back(&self) -> impl Iterator<Item = &str> {
+        self.devices.into_iter().flat_map(|it| it.held_back.values().map(String::as_str))
+    }
 }
 
 /// Time of one kind at one site.
@@ -358,6 +363,9 @@ impl Finding {
                 if let Some(view) = facts.devices.filter(|it| !it.problems.is_empty()) {
                     return view.problems.clone();
                 }
+                if let Some(why) = facts.held_back().next() {
+                    return vec![why.to_owned()];
+                }
                 vec![
                     "what limits kernels whose span declares no work: times alone do not tell"
                         .to_owned(),
@@ -375,10 +383,13 @@ impl Finding {
             return rule.next.to_owned();
         }
         match (self.kind, self.part) {
-            (Kind::Other, Part::Device) => {
-                let is_known = facts.records_are_whole();
-                if is_known { wording::settle_kernels(name) } else { wording::settle_records() }
-            }
+            (Kind::Other, Part::Device) => match facts.devices {
+                Some(view) if 0 < view.devices.lost => wording::settle_records(),
+                Some(view) if !view.problems.is_empty() || !view.held_back.is_empty() => {
+                    wording::settle_conditions()
+                }
+                _ => wording::settle_kernels(name),
+            },
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
                 let whose = if self.helper.is_some() { Whose::Helpers } else { Whose::Own };

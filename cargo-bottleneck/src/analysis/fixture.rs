@@ -2,6 +2,7 @@
 
 use super::ceilings::LoadTimes;
 use super::{Analysis, Ceilings, Context, Peak, Range, analyze, summarize};
+use crate::machine::gpu::Gpus;
 use crate::profile::builder::{ProfileBuilder, SpanBuilder};
 use crate::profile::sampling::{Counted, Sampling};
 use crate::profile::{Dtype, Profile, SpanIdx};
@@ -41,7 +42,7 @@ pub(crate) fn context() -> Context {
         exit: Exit { code: Some(0), signal: None },
         machine: MachineView { cores: Some(2), ..MachineView::default() },
         ceilings: Ok(ceilings),
-        gpu: Vec::new(),
+        gpu: Gpus::default(),
         symbols: None,
         warnings: Vec::new(),
     }

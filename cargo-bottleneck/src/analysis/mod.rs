@@ -64,7 +64,7 @@ pub use pool::working_threads;
 pub use summary::summarize;
 
 use crate::kind::Kind;
-use crate::machine::gpu::GpuCeilings;
+use crate::machine::gpu::Gpus;
 use crate::profile::{Column, Profile, SpanIdx};
 use crate::report::model::{Exit, Finding, MachineView, Phase, Verdict};
 use crate::symbols::Symbols;
@@ -95,8 +95,8 @@ pub struct Context {
     pub machine: MachineView,
     /// The ceilings of that machine, or why there are none.
     pub ceilings: Result<Ceilings, String>,
-    /// What the NVIDIA devices of that machine reach; empty where that was not measured.
-    pub gpu: Vec<GpuCeilings>,
+    /// What is known of the NVIDIA devices of that machine; empty where nothing is.
+    pub gpu: Gpus,
     /// What the sampled addresses are called; `None` where that was not looked up.
     pub symbols: Option<Symbols>,
     /// What went wrong before: the warnings of the loader, of the build, of the machine.

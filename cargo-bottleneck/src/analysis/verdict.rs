@@ -300,7 +300,7 @@ fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &s
         }
         (Part::Waits, _) => "waits of unknown cause".to_owned(),
         (Part::Device, _) if !facts.records_are_whole() => {
-            "on a device of whose work records are missing".to_owned()
+            "on a device whose times cannot be relied on".to_owned()
         }
         (Part::Device, _) => "on a device without evidence of what limits it".to_owned(),
         _ => "on the CPU without evidence of what limits it".to_owned(),

@@ -344,6 +344,12 @@ pub fn settle_records() -> String {
         .to_owned()
 }
 
+/// What would settle what limits a device that was not the program's alone, or not at its clock.
+pub fn settle_conditions() -> String {
+    "run it again while nobody else uses the device, and with its clocks at a level that it can keep (nvidia-smi --lock-gpu-clocks)"
+        .to_owned()
+}
+
 /// What would settle waits that are `other`.
 pub fn settle_waits(name: &str, cause: Option<Cause>) -> String {
     match cause {

@@ -1,5 +1,6 @@
 //! What devices did for a program that records by itself, without them: put into its recording after the run.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -14,13 +15,29 @@ use crate::run_dir;
 /// What the names of such files end with.
 const EXTENSION: &str = "devices";
 
+/// Whether a process that records into the folder collects what devices do.
+pub fn is_any(folder: &Path) -> bool {
+    let mut paths = run_dir::recordings(folder).into_iter().chain(files(folder));
+    paths.any(|path| header(&path).is_ok_and(|header| header.collects_devices != 0))
+}
+
+/// Process ids of the recordings in the folder.
+pub fn processes(folder: &Path) -> BTreeSet<u32> {
+    let paths = run_dir::recordings(folder).into_iter().chain(files(folder));
+    paths.filter_map(|path| Some(header(&path).ok()?.pid)).collect()
+}
+
+/// Files of what devices did.
+fn files(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|it| it == EXTENSION))
+}
+
 /// Puts every file of what devices did into the recording of its process. Returns what could not be, a sentence each; such a
 /// file stays.
 pub fn join(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let files = entries.map(|entry| entry.path());
-    let of_devices = files.filter(|path| path.extension().is_some_and(|it| it == EXTENSION));
-    of_devices.filter_map(|path| join_one(&path, folder).err()).collect()
+    files(folder).filter_map(|path| join_one(&path, folder).err()).collect()
 }
 
 fn join_one(path: &Path, folder: &Path) -> Result<(), String> {

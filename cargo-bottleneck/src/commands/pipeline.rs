@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::fault;
 use crate::launch::{Ended, Exit};
+use crate::machine::gpu::Gpus;
 use crate::machine::{self, Machine};
 use crate::report::model::{self, Frame, MachineView, Summary};
 use crate::report::terminal::{self, Look};
@@ -211,8 +212,10 @@ pub fn report_from(
     let mut known = main.addition();
     if let Some(mut machine) = machine {
         machine.probe_again(threads);
+        let conditions = machine.gpu.take().map(|it| it.conditions).unwrap_or_default();
         if main.profile.devices.is_some() {
-            machine.gpu = Some(machine::gpu::look(&reports_of(&source.directory)));
+            let gpus = machine::gpu::look(&reports_of(&source.directory));
+            machine.gpu = Some(Gpus { conditions, ..gpus });
         }
         known = Addition { facts: facts.cloned(), machine: Some(machine) };
         if let Err(error) = recording::add(&main.path, &known) {
@@ -276,10 +279,7 @@ fn context(
             |machine| analysis::Ceilings::of_machine(&machine.ceilings, threads),
         ),
         symbols: None,
-        gpu: machine
-            .and_then(|machine| machine.gpu.as_ref())
-            .map(|gpus| gpus.devices.clone())
-            .unwrap_or_default(),
+        gpu: machine.and_then(|machine| machine.gpu.clone()).unwrap_or_default(),
         warnings,
     }
 }

@@ -16,6 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::fault;
 use crate::launch;
 use crate::machine::Machine;
+use crate::machine::gpu::{Gpus, Watch};
 use crate::partner::Partner;
 use crate::run_dir::{self, RunDir};
 use crate::signals::SignalGuard;
@@ -93,11 +94,13 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
         runnable.launch.environment.extend(added);
     }
 
-    let machine = measure_machine(&runnable.target_directory, directory.path(), status);
+    let mut machine = measure_machine(&runnable.target_directory, directory.path(), status);
     let command_line = runnable.launch.command_line();
     let limit = settings.duration.map(duration::shown);
     let limit = limit.map(|time| format!(" for {time}")).unwrap_or_default();
     status.line("Running", format_args!("{}{limit}", runnable.description));
+    let folder = directory.path().to_owned();
+    let watch = Watch::start(move || device_recording::is_any(&folder));
     let partner = Partner::start(directory.path().to_owned(), directory.fallback_path());
     let running = match launch::start(&runnable.launch, &runnable.name, settings.duration, &signals)
     {
@@ -112,6 +115,10 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     }
     let ended = running.wait()?;
     let not_decoded = partner.finish();
+    let conditions = watch.finish(&device_recording::processes(directory.path()));
+    if let Some(machine) = &mut machine {
+        machine.gpu = Some(Gpus { conditions, ..Gpus::default() });
+    }
 
     let facts = RunFacts {
         has_line_numbers: runnable.has_line_numbers,

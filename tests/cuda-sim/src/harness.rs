@@ -21,16 +21,19 @@ pub enum Library {
     Cupti,
     /// The compiler.
     Nvrtc,
+    /// What the driver tells other programs.
+    Nvml,
 }
 
 impl Library {
-    const ALL: [Self; 3] = [Self::Cuda, Self::Cupti, Self::Nvrtc];
+    const ALL: [Self; 4] = [Self::Cuda, Self::Cupti, Self::Nvrtc, Self::Nvml];
 
     /// The names that it is looked for by.
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Cuda => &["libcuda.so", "libcuda.so.1"],
             Self::Cupti => &["libcupti.so", "libcupti.so.12", "libcupti.so.13"],
+            Self::Nvml => &["libnvidia-ml.so.1"],
             Self::Nvrtc => &["libnvrtc.so", "libnvrtc.so.12", "libnvrtc.so.13"],
         }
     }

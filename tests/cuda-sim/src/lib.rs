@@ -14,6 +14,7 @@ pub mod error;
 pub mod harness;
 pub mod memory;
 pub mod model;
+mod nvml;
 pub mod nvrtc;
 mod nvtx;
 pub mod ptx;

@@ -10,6 +10,9 @@ pub const MODEL: &str = "CUDA_SIM_MODEL";
 /// Environment variable with the path that the log of what really happened is written to.
 pub const TRUTH: &str = "CUDA_SIM_TRUTH";
 
+/// Number of the bus of the first device; each has one of its own.
+pub const FIRST_BUS: u32 = 0x17;
+
 /// Rates of copies between host and device, in bytes per ns (GB/s).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
@@ -69,6 +72,10 @@ pub struct Settings {
     pub drop_every: u32,
     /// Records have no times.
     pub has_no_times: bool,
+    /// The device is kept below its clock by a limit of its power.
+    pub has_power_cap: bool,
+    /// Another process that computes on the device, as NVML has it.
+    pub neighbor: Option<u32>,
     /// Calls are named on stderr.
     pub is_traced: bool,
 }
@@ -100,6 +107,8 @@ impl Default for Settings {
             is_shuffled: false,
             drop_every: 0,
             has_no_times: false,
+            has_power_cap: false,
+            neighbor: None,
             is_traced: false,
         }
     }
@@ -154,6 +163,8 @@ impl Settings {
             "shuffle" => self.is_shuffled = switch(value)?,
             "drop_every" => self.drop_every = value.parse().ok()?,
             "no_times" => self.has_no_times = switch(value)?,
+            "power_cap" => self.has_power_cap = switch(value)?,
+            "neighbor" => self.neighbor = Some(value.parse().ok()?),
             "trace" => self.is_traced = switch(value)?,
             _ => return None,
         }

@@ -137,6 +137,7 @@ fn nearest(telling: &[usize], moments: &[Moment], at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use crate::machine::gpu::Gpus;
     use std::sync::Arc;
 
     use super::*;
@@ -178,7 +179,7 @@ mod tests {
             .in_span(layers)
             .upload(1, 48 * MS..49 * MS, (1 << 20, MemoryKind::Pinned), 7, 50 * MS..60 * MS)
             .in_span(token);
-        DeviceView::of(&profile(&drawing), &[]).unwrap()
+        DeviceView::of(&profile(&drawing), &Gpus::default()).unwrap()
     }
 
     fn moment(at_ms: u64, weight_ms: u64) -> Moment {
@@ -273,7 +274,7 @@ mod tests {
         let drawing = Drawing::new().kernel("k", 7, 0..MS);
         let mut profile = profile(&drawing);
         profile.devices = Some(Arc::new(Devices { lost: 3, ..drawing.devices() }));
-        let view = DeviceView::of(&profile, &[]).unwrap();
+        let view = DeviceView::of(&profile, &Gpus::default()).unwrap();
         assert!(view.problems[0].starts_with("3 records"), "{:?}", view.problems);
         assert!(view.rules.is_empty());
         let (token, _) = spans();

@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::analysis::device::fixture::Drawing;
     use crate::analysis::identity;
+    use crate::machine::gpu::Gpus;
     use crate::profile::RowIdx as _;
     use crate::profile::builder::ProfileBuilder;
     use std::sync::Arc;
@@ -186,7 +187,7 @@ mod tests {
             .launch(1, 300..310, "b", 7, 350..400)
             .in_span(token);
         profile.devices = Some(Arc::new(drawing.devices()));
-        let view = DeviceView::of(&profile, &[]).unwrap();
+        let view = DeviceView::of(&profile, &Gpus::default()).unwrap();
         let labels = identity::label(&profile);
         let [device] = &frames(&view, &labels)[..] else { panic!("one device") };
         assert_eq!((device.name.as_str(), device.total_ns, device.self_ns), ("[GPU 0]", 300, 0));

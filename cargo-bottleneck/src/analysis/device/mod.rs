@@ -8,6 +8,7 @@
 pub(super) mod before_hosts;
 pub mod calls;
 mod ceilings;
+mod conditions;
 pub mod copies;
 mod copy_rules;
 mod facts;
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kind::Kind;
-use crate::machine::gpu::GpuCeilings;
+use crate::machine::gpu::Gpus;
 use crate::profile::device::{Deed, Devices, Direction, Work, WorkIdx};
 use crate::profile::{Profile, SpanIdx};
 
@@ -57,14 +58,17 @@ pub struct DeviceView {
     pub in_use_ns: u64,
     /// Why no verdict rests on the records; empty if one can.
     pub problems: Vec<String>,
+    /// By device: why its kernels cannot be held against what it reaches.
+    pub held_back: BTreeMap<u32, String>,
     owners: BTreeMap<SpanIdx, SpanIdx>,
 }
 
 impl DeviceView {
-    /// Judges what devices did, by what they were `measured` to reach; `None` if there were none.
-    pub fn of(profile: &Profile, measured: &[GpuCeilings]) -> Option<Self> {
+    /// Judges what devices did, by what is known of the `machine`; `None` if there were none.
+    pub fn of(profile: &Profile, machine: &Gpus) -> Option<Self> {
         let shared = profile.devices.as_ref()?;
         let devices = shared.as_ref();
+        let measured = &machine.devices;
         let gaps = Gaps::of(devices);
         let multiprocessors = |number| {
             let facts = devices.known.iter().find(|it| it.number == number)?;
@@ -76,7 +80,14 @@ impl DeviceView {
             .map(|number| Timeline::of(devices, &gaps, number, multiprocessors(number)))
             .collect();
         let in_use_ns = timelines.iter().map(|it| it.ns_of(|_| true)).sum();
-        let problems = problems(devices);
+        let mut problems = problems(devices);
+        let mut held_back = BTreeMap::new();
+        for facts in &devices.known {
+            let Some(seen) = conditions::of(facts, &machine.conditions) else { continue };
+            problems.extend(conditions::others(facts.number, seen));
+            held_back
+                .extend(conditions::held_back(facts.number, seen).map(|why| (facts.number, why)));
+        }
         let facts =
             facts::Facts { devices, timelines: &timelines, gaps: &gaps, in_use_ns, measured };
         let rules = if problems.is_empty() { rules::find(&facts) } else { Vec::new() };
@@ -94,6 +105,7 @@ impl DeviceView {
             rules,
             in_use_ns,
             problems,
+            held_back,
             owners,
         })
     }
@@ -149,11 +161,11 @@ impl DeviceView {
                 (Kind::Memory, Some(Subkind::DeviceBandwidth))
             }
             Deed::Copy { .. } => (Kind::Io, Some(Subkind::DeviceCopy)),
-            Deed::Kernel { .. } => {
+            Deed::Kernel { .. } if !self.held_back.contains_key(&work.stream.device) => {
                 let region = work.span.and_then(|span| self.region(span));
                 region.map_or((Kind::Other, None), |(_, region)| region.kind())
             }
-            Deed::Graph { .. } => (Kind::Other, None),
+            Deed::Kernel { .. } | Deed::Graph { .. } => (Kind::Other, None),
         }
     }
 }

@@ -88,6 +88,7 @@ pub(in crate::analysis) fn section(
         lost: view.devices.lost,
         frames: graph::frames(view, labels),
         problems: view.problems.clone(),
+        held_back: view.held_back.values().cloned().collect(),
         ..empty
     })
 }
@@ -173,7 +174,9 @@ fn kernel_rows(view: &DeviceView, labels: &Column<SpanIdx, Label>) -> Vec<gpu::K
             count: all.len() as u64,
             ns: all.iter().sum(),
             median_ns: all[all.len() / 2],
-            kind: region.map_or(Kind::Other, |region| region.kind().0),
+            kind: region
+                .filter(|_| view.held_back.is_empty())
+                .map_or(Kind::Other, |region| region.kind().0),
             evidence: region
                 .and_then(|region| region.point.as_ref())
                 .map(kernels::evidence)

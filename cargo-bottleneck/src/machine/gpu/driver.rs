@@ -2,7 +2,6 @@
 //! code. An error is the name of the function and its code.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::mem;
 use std::ptr;
 
 const LIBRARY: &CStr = c"libcuda.so.1";
@@ -29,7 +28,7 @@ macro_rules! call {
             Err(format!("the driver has no {}", name.to_string_lossy()))
         } else {
             // SAFETY: by NVIDIA's headers the function of this name takes these types and returns a code.
-            let function: unsafe extern "C" fn($($ty),*) -> c_int = unsafe { mem::transmute(found) };
+            let function: unsafe extern "C" fn($($ty),*) -> ::std::ffi::c_int = unsafe { ::std::mem::transmute(found) };
             // SAFETY: each pointer leads to room for what is written there, or to as many bytes as are named: see the caller.
             match unsafe { function($($arg),*) } {
                 0 => Ok(()),
@@ -38,6 +37,8 @@ macro_rules! call {
         }
     }};
 }
+
+pub(super) use call;
 
 /// By the major version of the driver, the newest that it takes first: as the runtime looks for it.
 const CUPTI: [&CStr; 4] = [

@@ -3,6 +3,8 @@
 
 mod driver;
 mod measure;
+mod nvml;
+mod watch;
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::interval::Interval;
 use crate::units::{BytesPerSec, Nanos};
+
+pub use watch::{Conditions, Other, Watch};
 
 /// What the command calls itself with; not for users.
 pub const SUBCOMMAND: &str = "measure-gpu";
@@ -60,6 +64,9 @@ pub struct Gpus {
     pub cupti: Option<u32>,
     /// Why it does not.
     pub cupti_problem: Option<String>,
+    /// What was seen of devices while the program ran.
+    #[serde(default)]
+    pub conditions: Vec<Conditions>,
 }
 
 /// Looks at the devices of this machine, in a process of its own: for about a second, and for a moment where the same devices

@@ -33,6 +33,8 @@ pub struct Gpu {
     pub lost: u64,
     /// Why no verdict rests on the records; empty if one can.
     pub problems: Vec<String>,
+    /// Why kernels cannot be held against what a device reaches; empty if they can.
+    pub held_back: Vec<String>,
     /// The graph of device time: a box for each device. In pictures only.
     #[serde(skip)]
     pub frames: Vec<Frame>,

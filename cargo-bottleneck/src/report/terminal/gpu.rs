@@ -35,6 +35,9 @@ impl Page {
         for problem in &gpu.problems {
             self.paragraph(4, Style::new(), "No verdict rests on this: ", problem);
         }
+        for why in &gpu.held_back {
+            self.paragraph(4, Style::new(), "", why);
+        }
         for rule in gpu.rules.iter().take(MOST_RULES) {
             self.rule(rule);
         }

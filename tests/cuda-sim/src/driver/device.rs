@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::call::{Function, call, put};
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{FIRST_BUS, Settings};
 
 /// What devices are called.
 const NAME: &str = "Simulated H100 PCIe";
@@ -76,12 +76,18 @@ extern "C" fn cuDeviceTotalMem_v2(to: *mut usize, ordinal: c_int) -> c_int {
     })
 }
 
+const PCI_BUS: c_uint = 33;
+
 /// A property of a device.
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetAttribute(to: *mut c_int, attribute: c_uint, ordinal: c_int) -> c_int {
     call(Function::new(0, c"cuDeviceGetAttribute"), |call| {
-        device(&call.sim.settings, ordinal)?;
-        put(to, self::attribute(attribute, &call.sim.settings))
+        let number = device(&call.sim.settings, ordinal)?;
+        let value = match attribute {
+            PCI_BUS => (FIRST_BUS + number).cast_signed(),
+            _ => self::attribute(attribute, &call.sim.settings),
+        };
+        put(to, value)
     })
 }
 

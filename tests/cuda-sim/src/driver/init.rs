@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Function, any_time, put};
 use crate::error::Error;
+use crate::nvml;
 use crate::sim::sim;
 
 /// What the real driver loads at its first call, and what it calls there.
@@ -23,7 +24,10 @@ extern "C" fn cuInit(flags: c_uint) -> c_int {
     if settings.devices == 0 {
         return Error::NoDevice as c_int;
     }
-    INJECTED.call_once(inject);
+    INJECTED.call_once(|| {
+        nvml::enter();
+        inject();
+    });
     any_time(Function::new(0, c"cuInit"), |call| {
         if flags != 0 {
             return Err(Error::InvalidValue);
