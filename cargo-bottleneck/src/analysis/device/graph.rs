@@ -9,7 +9,7 @@ use crate::analysis::identity::Label;
 use crate::kind::Kind;
 use crate::number::count;
 use crate::profile::SpanIdx;
-use crate::profile::device::{Deed, Work};
+use crate::profile::device::{Deed, Devices, StreamKey, StreamSort, Work};
 use crate::report::model::Frame;
 use crate::units::Bytes;
 
@@ -82,7 +82,7 @@ fn device(view: &DeviceView, timeline: &Timeline, labels: &Column<SpanIdx, Label
         .into_iter()
         .map(|(number, spans)| {
             let spans = spans.into_iter().map(|(span, works)| of_span(span, works, labels));
-            container(format!("[stream {number}]"), spans.collect())
+            container(stream_name(&view.devices, number), spans.collect())
         })
         .collect();
     children.extend(idle.into_iter().map(|(key, sum)| {
@@ -92,6 +92,17 @@ fn device(view: &DeviceView, timeline: &Timeline, labels: &Column<SpanIdx, Label
     let known = view.devices.known.iter().find(|it| it.number == timeline.device);
     let name = known.map_or("", |it| it.name.as_str());
     container(format!("[GPU {} {name}]", timeline.device).replace(" ]", "]"), children)
+}
+
+fn stream_name(devices: &Devices, number: u32) -> String {
+    let is_default = |(key, sort): (&StreamKey, &StreamSort)| {
+        key.stream == number && *sort == StreamSort::Default
+    };
+    if devices.streams.iter().any(is_default) {
+        "[default stream]".to_owned()
+    } else {
+        format!("[stream {number}]")
+    }
 }
 
 fn of_span(

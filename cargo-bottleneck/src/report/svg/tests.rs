@@ -390,6 +390,17 @@ fn the_style_sheet_knows_the_colors() {
 }
 
 #[test]
+fn both_graphs_have_the_same_colors_in_the_dark() {
+    let style = include_str!("assets/flame.css");
+    let (_, dark) = style.split_once("(prefers-color-scheme: dark)").unwrap();
+    let both = dark.matches(":is(#frames, #device)").count();
+    // The others are no colors of boxes, but of all that is there.
+    let all = dark.matches("#frames, #device, .legend").count();
+    assert_eq!(dark.matches("#frames").count(), both + all);
+    assert!(both > 10, "{both}");
+}
+
+#[test]
 fn golden() {
     let roots = server();
     let svg = text(&summary(&roots), &roots);
