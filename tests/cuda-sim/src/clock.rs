@@ -34,6 +34,23 @@ impl Clock {
         }
     }
 
+    /// How long until a moment; `None` if it has come. A virtual clock lets nobody wait.
+    pub fn left_until(&self, at: Ns) -> Option<Duration> {
+        let left = match self {
+            Self::Real => at.saturating_sub(monotonic()),
+            Self::Virtual(_) => 0,
+        };
+        (0 < left).then(|| Duration::from_nanos(left))
+    }
+
+    /// Now, for something that could not begin before `ready` and takes no time of its own on a virtual clock.
+    pub fn now_since(&self, ready: Ns) -> Ns {
+        match self {
+            Self::Real => monotonic().max(ready),
+            Self::Virtual(_) => ready,
+        }
+    }
+
     /// The calling thread works for so long.
     pub fn spend(&self, ns: Ns) {
         match self {
@@ -85,6 +102,17 @@ mod tests {
         clock.wait_until(begin + 1_000_000_000_000);
         clock.wait_until(begin);
         assert_eq!(clock.now(), begin + 1_000_000_000_000);
+    }
+
+    #[test]
+    fn what_is_not_simulated_takes_no_virtual_time() {
+        let clock = Clock::new(true);
+        assert_eq!((clock.left_until(9_999_999), clock.now_since(9_999_999)), (None, 9_999_999));
+        let clock = Clock::new(false);
+        let begin = clock.now();
+        assert!(clock.left_until(begin).is_none() && begin <= clock.now_since(0));
+        assert!(clock.left_until(begin + 1_000_000_000_000).is_some());
+        assert_eq!(clock.now_since(u64::MAX), u64::MAX);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the engines of a device are busy with: pure interval arithmetic, in ns on the clock of the simulation.
 //!
 //! Work is placed when it is submitted, since all that it waits for has been submitted before: no thread has to run for time to
-//! pass.
+//! pass. Only what is behind a function of the program has to wait for its return.
 
 use std::collections::VecDeque;
 

@@ -30,10 +30,18 @@ pub enum Error {
     NotFound = 500,
     /// It has not happened yet.
     NotReady = 600,
+    /// A host function may not call the driver.
+    NotPermitted = 800,
     /// The simulated driver does not have that.
     NotSupported = 801,
     /// It cannot be done while a stream is captured.
     CaptureUnsupported = 900,
+    /// Something spoiled the capture.
+    CaptureInvalidated = 901,
+    /// What is captured may not wait for what is not.
+    CaptureIsolation = 905,
+    /// The event happens in a graph.
+    CapturedEvent = 907,
     /// The stream is not captured.
     IllegalState = 401,
     /// Anything else.
@@ -60,10 +68,23 @@ impl Error {
             ),
             500 => (c"CUDA_ERROR_NOT_FOUND", c"named symbol not found"),
             600 => (c"CUDA_ERROR_NOT_READY", c"device not ready"),
+            800 => (c"CUDA_ERROR_NOT_PERMITTED", c"operation not permitted"),
             801 => (c"CUDA_ERROR_NOT_SUPPORTED", c"operation not supported"),
             900 => (
                 c"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
                 c"operation not permitted when stream is capturing",
+            ),
+            901 => (
+                c"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+                c"operation failed due to a previous error during capture",
+            ),
+            905 => (
+                c"CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+                c"dependency created on uncaptured work in another stream",
+            ),
+            907 => (
+                c"CUDA_ERROR_CAPTURED_EVENT",
+                c"operation not permitted on an event last recorded in a capturing stream",
             ),
             999 => (c"CUDA_ERROR_UNKNOWN", c"unknown error"),
             _ => return None,

@@ -55,6 +55,11 @@ impl Memory {
         Ok(bytes)
     }
 
+    /// Whether memory of the device that begins here was given out, and is in use.
+    pub fn is_given_out(&self, address: u64) -> bool {
+        self.device.contains_key(&address)
+    }
+
     /// Pinned memory of the host.
     ///
     /// # Errors
@@ -132,6 +137,7 @@ mod tests {
         assert_eq!(memory.whose(ptr::from_ref(&local) as u64), Whose::Pageable);
         assert!(memory.is_of_device(device, 8192) && !memory.is_of_device(device + 1, 8192));
         assert_eq!(memory.allocate(4096, 10_000), Err(Error::OutOfMemory));
+        assert!(memory.is_given_out(device) && !memory.is_given_out(device + 1));
         assert_eq!((memory.free(device), memory.used()), (Ok(8192), 0));
         assert_eq!(memory.free(device), Err(Error::InvalidValue));
         assert_eq!(

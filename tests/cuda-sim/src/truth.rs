@@ -1,5 +1,6 @@
 //! The log of what really happened: a line of JSON for each operation, written as it is submitted, so that a program that is
-//! killed has written all that it submitted. Tests hold reports against it.
+//! killed has written all that it submitted. Only what is behind a host function is written when that has returned, and the
+//! function with it. Tests hold reports against it.
 //!
 //! Every line has `op`, `corr`, `thread` (the kernel's number) and `host` (ns when the call began); the rest depends on `op`:
 //!
@@ -8,6 +9,7 @@
 //! | `kernel` | `name stream start end ready` |
 //! | `copy` | `direction pinned bytes stream start end ready host_until` |
 //! | `set` | `bytes stream start end ready` |
+//! | `host` | `stream start end ready`: a host function |
 //! | `record`, `wait` | `stream event at`; `stall_ns` for a wait |
 //! | `sync` | `of` (`stream`, `event`, `context`), `stream`, `begin end` |
 //! | `graph` | `graph nodes stream start end ready` |

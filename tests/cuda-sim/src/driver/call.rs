@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) correlation: u32,
     /// When it was made.
     pub(crate) begin: Ns,
+    /// The kernel's number of the thread that makes it.
+    pub(crate) thread: u32,
 }
 
 impl Call {
@@ -51,6 +53,9 @@ pub(crate) fn call(function: Function, body: impl FnOnce(Call) -> Result<(), Err
     if !sim.is_ready.load(Relaxed) {
         return Error::NotInitialized as i32;
     }
+    if super::host::is_within() {
+        return Error::NotPermitted as i32;
+    }
     any_time(function, body)
 }
 
@@ -60,7 +65,8 @@ pub(crate) fn any_time(function: Function, body: impl FnOnce(Call) -> Result<(),
     if sim.settings.is_traced {
         trace(&function.name.to_string_lossy());
     }
-    let call = Call { sim, correlation: sim.next_correlation(), begin: sim.clock.now() };
+    let (correlation, begin) = (sim.next_correlation(), sim.clock.now());
+    let call = Call { sim, correlation, begin, thread: thread_id() };
     let mut data = 0;
     sim.listeners.tell(function.cbid, function.name, call.correlation, &mut data, None);
     sim.clock.spend(function.ns);
@@ -70,7 +76,7 @@ pub(crate) fn any_time(function: Function, body: impl FnOnce(Call) -> Result<(),
     let called = Called {
         cbid: function.cbid,
         process: std::process::id(),
-        thread: thread_id(),
+        thread: call.thread,
         correlation: call.correlation,
         returned,
     };

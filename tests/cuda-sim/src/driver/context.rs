@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_uint};
 use std::sync::Once;
 
-use super::call::{Call, Function, call, put, thread_id};
+use super::call::{Call, Function, call, put};
 use super::handles::{self, Handle};
 use super::stream::tell;
 use crate::cupti::records::{Kind, Place, Record, StreamFlag, WaitsFor};
@@ -107,16 +107,24 @@ extern "C" fn cuCtxGetDevice(to: *mut c_int) -> c_int {
 extern "C" fn cuCtxSynchronize() -> c_int {
     call(Function::new(17, c"cuCtxSynchronize"), |call| {
         handles::context(current())?;
-        let end = call.sim.machine().device.end();
-        wait(call, WaitsFor::Context, call.sim.place(LEGACY, call.correlation), (0, 0), end);
+        let begin = call.now();
+        let newest = call.sim.machine().device.newest();
+        let end = call.sim.machine_when(|it| !it.device.is_held(None, newest)).device.end();
+        let place = call.sim.place(LEGACY, call.correlation);
+        wait(call, WaitsFor::Context, place, (0, 0), Interval { start: begin, end });
         Ok(())
     })
 }
 
-/// Lets the host wait, and says so in the log and in a record.
-pub(super) fn wait(call: Call, for_: WaitsFor, place: Place, event: (u32, u64), end: u64) {
+/// Lets the host wait until the end of this, and says so in the log and in a record.
+pub(super) fn wait(
+    call: Call,
+    for_: WaitsFor,
+    place: Place,
+    event: (u32, u64),
+    Interval { start, end }: Interval,
+) {
     let sim = call.sim;
-    let start = call.now();
     sim.clock.wait_until(end);
     let times = Interval { start, end: call.now() };
     let of = match for_ {
@@ -128,7 +136,7 @@ pub(super) fn wait(call: Call, for_: WaitsFor, place: Place, event: (u32, u64), 
     sim.truth.write(format_args!(
         "\"op\":\"sync\",\"corr\":{},\"thread\":{},\"host\":{},\"of\":\"{of}\",\"stream\":{},\"begin\":{},\"end\":{}",
         call.correlation,
-        thread_id(),
+        call.thread,
         call.begin,
         place.stream,
         times.start,

@@ -2,11 +2,12 @@
 
 use std::ffi::{c_int, c_uint};
 
-use super::call::{Function, call, put, thread_id};
+use super::call::{Function, call, put};
 use super::context::wait;
 use super::handles::{self, Handle};
 use crate::cupti::records::{Kind, Record, WaitsFor};
-use crate::device::LEGACY;
+use crate::device::{LEGACY, Moment};
+use crate::engine::Interval;
 use crate::error::Error;
 
 /// Asks for an event without a time.
@@ -42,20 +43,18 @@ extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> c_int {
         if machine.graphs.mark(event, id) {
             return Ok(());
         }
-        let at = machine.device.record(event, id, call.now())?;
+        let submitted = machine.device.record(event, id, call.now())?;
         let times = machine.device.records_of(event)?;
-        drop(machine);
-        sim.truth.write(format_args!(
-            "\"op\":\"record\",\"corr\":{},\"thread\":{},\"host\":{},\"stream\":{},\"event\":{},\"at\":{at}",
-            call.correlation,
-            thread_id(),
-            call.begin,
-            id.0,
-            event.0
-        ));
-        let (version, place) = (sim.settings.version, sim.place(id, call.correlation));
-        sim.cupti.add(Kind::CudaEvent, at, sim.options(), move |_| {
-            Record::event(version, place, event.0, times)
+        machine.when_placed(submitted, move |_, placed| {
+            let at = placed.runs.start;
+            sim.truth.write(format_args!(
+                "\"op\":\"record\",\"corr\":{},\"thread\":{},\"host\":{},\"stream\":{},\"event\":{},\"at\":{at}",
+                call.correlation, call.thread, call.begin, id.0, event.0
+            ));
+            let (version, place) = (sim.settings.version, sim.place(id, call.correlation));
+            sim.cupti.add(Kind::CudaEvent, at, sim.options(), move |_| {
+                Record::event(version, place, event.0, times)
+            });
         });
         Ok(())
     })
@@ -66,9 +65,10 @@ extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> c_int {
 extern "C" fn cuEventQuery(event: Handle) -> c_int {
     call(Function::new(120, c"cuEventQuery"), |call| {
         let event = handles::event(event)?;
-        let machine = call.sim.machine();
+        let mut machine = call.sim.machine();
         machine.graphs.refuse_if_marked(event)?;
-        let has_happened = machine.device.time_of(event)? <= call.now();
+        let moment = machine.device.time_of(event)?;
+        let has_happened = matches!(moment, Moment::At(at) if at <= call.now());
         has_happened.then_some(()).ok_or(Error::NotReady)
     })
 }
@@ -78,12 +78,25 @@ extern "C" fn cuEventQuery(event: Handle) -> c_int {
 extern "C" fn cuEventSynchronize(event: Handle) -> c_int {
     call(Function::new(121, c"cuEventSynchronize"), |call| {
         let event = handles::event(event)?;
-        let (at, times) = {
-            let machine = call.sim.machine();
+        let begin = call.now();
+        let (moment, times) = {
+            let mut machine = call.sim.machine();
             machine.graphs.refuse_if_marked(event)?;
             (machine.device.time_of(event)?, machine.device.records_of(event)?)
         };
-        wait(call, WaitsFor::Event, call.sim.place(LEGACY, call.correlation), (event.0, times), at);
+        let end = match moment {
+            Moment::At(at) => at,
+            Moment::Held(ticket) => {
+                let machine = call.sim.machine_when(|it| !it.device.is_waiting(ticket));
+                // Another thread may have recorded it again, or have forgotten it: what was waited for has happened.
+                match machine.device.time_of(event) {
+                    Ok(Moment::At(at)) => at,
+                    _ => call.now(),
+                }
+            }
+        };
+        let place = call.sim.place(LEGACY, call.correlation);
+        wait(call, WaitsFor::Event, place, (event.0, times), Interval { start: begin, end });
         Ok(())
     })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_uint, c_ulonglong, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::call::{Function, call, put, thread_id};
+use super::call::{Call, Function, call, put};
 use super::handles::{self, Handle};
 use super::work::{self, Job};
 use crate::cupti::records::{Kind, Record};
@@ -30,13 +31,16 @@ pub struct Graphs {
 
 impl Graphs {
     /// Keeps a job for the graph that its stream becomes. Returns whether it did.
-    pub(super) fn keep(&mut self, stream: StreamId, job: Job) -> Result<bool, Error> {
+    pub(super) fn keep(&mut self, stream: StreamId, job: &Job) -> Result<bool, Error> {
         let Some(graph) = self.captured.get(&stream) else { return Ok(false) };
+        if self.spoiled.contains(graph) {
+            return Err(Error::CaptureInvalidated);
+        }
         if matches!(job, Job::Copy { is_synchronous: true, .. }) {
             self.spoiled.insert(*graph);
             return Err(Error::CaptureUnsupported);
         }
-        self.jobs.entry(*graph).or_default().push(job);
+        self.jobs.entry(*graph).or_default().push(job.clone());
         Ok(true)
     }
 
@@ -63,7 +67,7 @@ impl Graphs {
             // What happens outside of the graph has no place in it.
             (Some(own), _) => {
                 self.spoiled.insert(*own);
-                Err(Error::CaptureUnsupported)
+                Err(Error::CaptureIsolation)
             }
         }
     }
@@ -77,9 +81,11 @@ impl Graphs {
     }
 
     /// # Errors
-    /// The event happens in a graph.
-    pub(super) fn refuse_if_marked(&self, event: EventId) -> Result<(), Error> {
-        if self.marked.contains_key(&event) { Err(Error::CaptureUnsupported) } else { Ok(()) }
+    /// The event happens in a graph: nothing can be asked of it, and the graph is spoiled.
+    pub(super) fn refuse_if_marked(&mut self, event: EventId) -> Result<(), Error> {
+        let Some(graph) = self.marked.get(&event) else { return Ok(()) };
+        self.spoiled.insert(*graph);
+        Err(Error::CapturedEvent)
     }
 
     pub(super) fn forget(&mut self, event: EventId) {
@@ -113,8 +119,10 @@ impl Graphs {
         Ok(Some(graph))
     }
 
-    fn is_captured(&self, stream: StreamId) -> bool {
-        self.captured.contains_key(&stream)
+    /// By the numbers of `CUstreamCaptureStatus`: not captured, captured, captured but spoiled.
+    fn status(&self, stream: StreamId) -> c_uint {
+        let graph = self.captured.get(&stream);
+        graph.map_or(0, |graph| if self.spoiled.contains(graph) { 2 } else { 1 })
     }
 
     fn jobs(&self, graph: u32) -> Result<Vec<Job>, Error> {
@@ -149,17 +157,17 @@ extern "C" fn cuStreamEndCapture(stream: Handle, to: *mut Handle) -> c_int {
         let id = handles::stream(&mut machine, stream)?;
         let found = machine.graphs.end(id)?;
         put(to, found.map_or(0, of_graph))?;
-        found.map(|_| ()).ok_or(Error::CaptureUnsupported)
+        found.map(|_| ()).ok_or(Error::CaptureInvalidated)
     })
 }
 
-/// 1 while a stream is captured.
+/// Whether a stream is captured.
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamIsCapturing(stream: Handle, to: *mut c_uint) -> c_int {
     call(Function::new(499, c"cuStreamIsCapturing"), |call| {
         let mut machine = call.sim.machine();
         let id = handles::stream(&mut machine, stream)?;
-        put(to, c_uint::from(machine.graphs.is_captured(id)))
+        put(to, machine.graphs.status(id))
     })
 }
 
@@ -200,44 +208,65 @@ extern "C" fn cuGraphUpload(_graph: Handle, _stream: Handle) -> c_int {
     call(Function::new(0, c"cuGraphUpload"), |_| Ok(()))
 }
 
+/// A launch of which not all jobs have been placed.
+#[derive(Debug)]
+struct Launched {
+    left: usize,
+    runs: Option<Interval>,
+}
+
+impl Launched {
+    /// From the first beginning to the last end, when nothing is left.
+    fn add(&mut self, job: Interval) -> Option<Interval> {
+        let so_far = self.runs.unwrap_or(job);
+        let runs = Interval { start: so_far.start.min(job.start), end: so_far.end.max(job.end) };
+        self.runs = Some(runs);
+        self.left -= 1;
+        (self.left == 0).then_some(runs)
+    }
+}
+
 /// Launches a graph: its jobs run one after the other.
 #[unsafe(no_mangle)]
 extern "C" fn cuGraphLaunch(graph: Handle, stream: Handle) -> c_int {
     let launch = Function::new(514, c"cuGraphLaunch").taking(crate::sim::sim().settings.launch_ns);
     call(launch, |call| {
-        let sim = call.sim;
-        let mut machine = sim.machine();
+        let mut machine = call.sim.machine();
         let (id, graph) = (handles::stream(&mut machine, stream)?, self::graph(graph)?);
         let jobs = machine.graphs.jobs(graph)?;
-        let mut whole: Option<Interval> = None;
+        let nodes = jobs.len();
+        let launched = Arc::new(Mutex::new(Launched { left: nodes, runs: None }));
         let mut host_until = call.now();
-        for (job, number) in jobs.iter().zip(1_u64..) {
-            let placed = work::run(call, &mut machine, id, *job, Some((graph, number)))?;
-            host_until = host_until.max(placed.host_until);
-            let start = whole.map_or(placed.runs.start, |it| it.start);
-            whole = Some(Interval { start, end: placed.runs.end });
+        for (job, number) in jobs.into_iter().zip(1_u64..) {
+            let launched = Arc::clone(&launched);
+            let placed =
+                work::run(call, &mut machine, id, job, Some((graph, number)), move |placed| {
+                    let mut launched = launched.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(runs) = launched.add(placed.runs) {
+                        finish(call, id, graph, nodes, runs);
+                    }
+                })?;
+            // Behind a host function nothing holds the caller up.
+            host_until = placed.map_or(host_until, |placed| host_until.max(placed.host_until));
         }
         drop(machine);
-        if let Some(runs) = whole {
-            sim.truth.write(format_args!(
-                "\"op\":\"graph\",\"corr\":{},\"thread\":{},\"host\":{},\"graph\":{graph},\"nodes\":{},\"stream\":{},\
-                 \"start\":{},\"end\":{}",
-                call.correlation,
-                thread_id(),
-                call.begin,
-                jobs.len(),
-                id.0,
-                runs.start,
-                runs.end
-            ));
-            let (version, place) = (sim.settings.version, sim.place(id, call.correlation));
-            sim.cupti.add(Kind::GraphTrace, runs.end, sim.options(), move |stamps| {
-                Record::graph(version, stamps.interval(runs), place, graph)
-            });
-        }
-        sim.clock.wait_until(host_until);
+        call.sim.clock.wait_until(host_until);
         Ok(())
     })
+}
+
+/// Logs and records a launch as a whole.
+fn finish(call: Call, stream: StreamId, graph: u32, nodes: usize, runs: Interval) {
+    let sim = call.sim;
+    sim.truth.write(format_args!(
+        "\"op\":\"graph\",\"corr\":{},\"thread\":{},\"host\":{},\"graph\":{graph},\"nodes\":{nodes},\"stream\":{},\
+         \"start\":{},\"end\":{}",
+        call.correlation, call.thread, call.begin, stream.0, runs.start, runs.end
+    ));
+    let (version, place) = (sim.settings.version, sim.place(stream, call.correlation));
+    sim.cupti.add(Kind::GraphTrace, runs.end, sim.options(), move |stamps| {
+        Record::graph(version, stamps.interval(runs), place, graph)
+    });
 }
 
 /// Graphs stay as long as the process: their numbers are in records.

@@ -41,7 +41,7 @@ fn launch(
     if !is_possible {
         return Err(Error::InvalidValue);
     }
-    let host_until = {
+    let returns = {
         let mut machine = call.sim.machine();
         let id = handles::stream(&mut machine, stream)?;
         let kernel = machine.modules.kernel(kernel)?;
@@ -49,7 +49,7 @@ fn launch(
         submit(call, &mut machine, id, job)?
     };
     // A stream takes so many only; else at once.
-    call.sim.clock.wait_until(host_until);
+    returns.wait(call.sim);
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! Memory, copies, and setting memory.
 
 use std::ffi::{CStr, c_int, c_uchar, c_uint, c_void};
-use std::ptr;
 
 use super::call::{Call, Function, call, put};
 use super::handles::{self, Handle};
 use super::work::{Job, submit};
-use crate::device::{Direction, LEGACY, StreamId};
+use crate::device::{Direction, LEGACY, StreamId, Work};
 use crate::error::Error;
 use crate::memory::Whose;
 use crate::sim::{Machine, sim};
@@ -28,8 +27,14 @@ extern "C" fn cuMemAlloc_v2(to: *mut u64, bytes: usize) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn cuMemFree_v2(address: u64) -> c_int {
     call(allocates(245, c"cuMemFree"), |call| {
+        let newest = {
+            let machine = call.sim.machine();
+            machine.memory.is_given_out(address).then_some(()).ok_or(Error::InvalidValue)?;
+            machine.device.newest()
+        };
         let end = {
-            let mut machine = call.sim.machine();
+            let is_done = |machine: &Machine| !machine.device.is_held(None, newest);
+            let mut machine = call.sim.machine_when(is_done);
             machine.memory.free(address)?;
             machine.device.end()
         };
@@ -57,8 +62,12 @@ extern "C" fn cuMemAllocAsync(to: *mut u64, bytes: usize, stream: Handle) -> c_i
 extern "C" fn cuMemFreeAsync(address: u64, stream: Handle) -> c_int {
     call(Function::new(600, c"cuMemFreeAsync"), |call| {
         let mut machine = call.sim.machine();
-        handles::stream(&mut machine, stream)?;
-        machine.memory.free(address).map(|_| ())
+        let id = handles::stream(&mut machine, stream)?;
+        machine.memory.is_given_out(address).then_some(()).ok_or(Error::InvalidValue)?;
+        let submitted = machine.device.submit(id, call.now(), Work::Mark)?;
+        // A program that gives it back twice finds nothing there any more.
+        machine.when_placed(submitted, move |memory, _| _ = memory.free(address));
+        Ok(())
     })
 }
 
@@ -107,28 +116,23 @@ fn copy(function: Function, copy: Copy) -> c_int {
         if copy.bytes == 0 {
             return Ok(());
         }
-        let host_until = {
+        let returns = {
             let mut machine = call.sim.machine();
             let stream = match copy.stream {
                 Some(handle) => handles::stream(&mut machine, handle)?,
                 None => LEGACY,
             };
-            let is_pinned = check(&machine, copy)?;
             let job = Job::Copy {
                 direction: copy.direction,
+                to: copy.to,
+                from: copy.from,
                 bytes: copy.bytes as u64,
-                is_pinned,
+                is_pinned: check(&machine, copy)?,
                 is_synchronous: copy.stream.is_none(),
             };
-            let until = submit(call, &mut machine, stream, job)?;
-            if call.sim.settings.has_data {
-                // SAFETY: `check` saw that what is of the device is in one allocation, which the lock keeps; by the C interface
-                // the caller's memory has as many bytes.
-                unsafe { ptr::copy(copy.from as *const u8, copy.to as *mut u8, copy.bytes) };
-            }
-            until
+            submit(call, &mut machine, stream, job)?
         };
-        call.sim.clock.wait_until(host_until);
+        returns.wait(call.sim);
         Ok(())
     })
 }
@@ -224,17 +228,11 @@ fn set(call: Call, stream: StreamId, to: u64, value: &[u8], count: usize) -> Res
     }
     let mut word = [0; 4];
     word[..value.len()].copy_from_slice(value);
-    let job = Job::Set { value: u32::from_ne_bytes(word), bytes: bytes as u64 };
-    let host_until = submit(call, &mut machine, stream, job)?;
-    if call.sim.settings.has_data {
-        // SAFETY: the range is in one allocation of the device, which the lock keeps.
-        let memory = unsafe { std::slice::from_raw_parts_mut(to as *mut u8, bytes) };
-        for place in memory.chunks_exact_mut(value.len()) {
-            place.copy_from_slice(value);
-        }
-    }
+    let value_and_more = u32::from_ne_bytes(word);
+    let job = Job::Set { to, value: value_and_more, width: value.len(), bytes: bytes as u64 };
+    let returns = submit(call, &mut machine, stream, job)?;
     drop(machine);
-    call.sim.clock.wait_until(host_until);
+    returns.wait(call.sim);
     Ok(())
 }
 

@@ -2,12 +2,14 @@
 //! in `call`.
 #![expect(unsafe_code, reason = "a C interface: pointers of its callers are written and read")]
 
+mod bytes;
 pub mod call;
 mod context;
 mod device;
 mod event;
 pub mod graphs;
 mod handles;
+pub mod host;
 mod init;
 mod launch;
 mod memory;

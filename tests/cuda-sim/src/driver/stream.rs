@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint};
 
-use super::call::{Function, call, put, thread_id};
+use super::call::{Function, call, put};
 use super::context::wait;
 use super::handles::{self, Handle};
 use crate::cupti::records::{Kind, Record, StreamFlag, WaitsFor};
@@ -61,13 +61,19 @@ extern "C" fn cuStreamDestroy_v2(stream: Handle) -> c_int {
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamSynchronize(stream: Handle) -> c_int {
     call(Function::new(126, c"cuStreamSynchronize"), |call| {
-        let (id, end) = {
+        let begin = call.now();
+        let (id, newest) = {
             let mut machine = call.sim.machine();
             let id = handles::stream(&mut machine, stream)?;
             machine.graphs.refuse_while_captured(id)?;
-            (id, machine.device.end_of(id)?)
+            (id, machine.device.newest())
         };
-        wait(call, WaitsFor::Stream, call.sim.place(id, call.correlation), (0, 0), end);
+        let end = {
+            let machine = call.sim.machine_when(|it| !it.device.is_held(Some(id), newest));
+            machine.device.end_of(id)?
+        };
+        let times = Interval { start: begin, end };
+        wait(call, WaitsFor::Stream, call.sim.place(id, call.correlation), (0, 0), times);
         Ok(())
     })
 }
@@ -79,7 +85,9 @@ extern "C" fn cuStreamQuery(stream: Handle) -> c_int {
         let mut machine = call.sim.machine();
         let id = handles::stream(&mut machine, stream)?;
         machine.graphs.refuse_while_captured(id)?;
-        let is_done = machine.device.end_of(id)? <= call.now();
+        let device = &machine.device;
+        let is_done =
+            device.end_of(id)? <= call.now() && !device.is_held(Some(id), device.newest());
         is_done.then_some(()).ok_or(Error::NotReady)
     })
 }
@@ -94,18 +102,22 @@ extern "C" fn cuStreamWaitEvent(stream: Handle, event: Handle, _flags: c_uint) -
         if machine.graphs.join(id, event)? {
             return Ok(());
         }
-        let stall_ns = machine.device.wait(id, event, call.now())?;
-        let (at, times) = (machine.device.time_of(event)?, machine.device.records_of(event)?);
+        let submitted = machine.device.wait(id, event, call.now())?;
+        let times = machine.device.records_of(event)?;
+        machine.when_placed(submitted, move |_, placed| {
+            sim.truth.write(format_args!(
+                "\"op\":\"wait\",\"corr\":{},\"thread\":{},\"host\":{},\"stream\":{},\"event\":{},\"at\":{},\
+                 \"stall_ns\":{}",
+                call.correlation,
+                call.thread,
+                call.begin,
+                id.0,
+                event.0,
+                placed.runs.start,
+                placed.runs.start.saturating_sub(placed.ready)
+            ));
+        });
         drop(machine);
-        sim.truth.write(format_args!(
-            "\"op\":\"wait\",\"corr\":{},\"thread\":{},\"host\":{},\"stream\":{},\"event\":{},\"at\":{at},\
-             \"stall_ns\":{stall_ns}",
-            call.correlation,
-            thread_id(),
-            call.begin,
-            id.0,
-            event.0
-        ));
         let (version, place) = (sim.settings.version, sim.place(id, call.correlation));
         let took = Interval { start: call.begin, end: call.now() };
         sim.cupti.add(Kind::Synchronization, took.end, sim.options(), move |stamps| {
