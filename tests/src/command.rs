@@ -145,7 +145,7 @@ pub fn workspace() -> &'static Path {
 }
 
 /// Cargo marks its target directory with a `CACHEDIR.TAG`.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     let program = std::env::current_exe().expect("the test knows its own path");
     let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
     marked.expect("the test lies in a target directory").to_owned()

@@ -12,7 +12,7 @@ use cuda_sim::harness::Machine;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{Ran, bottleneck, cargo, workspace};
+use crate::command::{Ran, bottleneck, cargo, target_directory, workspace};
 
 /// What came of a run.
 #[derive(Debug)]
@@ -107,6 +107,22 @@ pub fn program() -> &'static Path {
         let status = cargo(workspace(), build).arg("--target-dir").arg(target).status();
         assert!(status.is_ok_and(|it| it.success()), "gpu_decode cannot be built");
         target.join("debug/examples/gpu_decode")
+    })
+}
+
+/// `gpu_conformance`, beside the other programs of this crate.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn conformance() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = target_directory();
+        let name = "gpu_conformance";
+        let build = ["build", "-p", "bottleneck-tests", "--features", "gpu", "--bin", name];
+        let status = cargo(workspace(), build).arg("--target-dir").arg(&target).status();
+        assert!(status.is_ok_and(|it| it.success()), "{name} cannot be built");
+        target.join("debug").join(name)
     })
 }
 
