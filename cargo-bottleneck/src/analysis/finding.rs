@@ -7,53 +7,22 @@ use std::collections::BTreeMap;
 
 use crate::kind::Kind;
 use crate::number::{count, time};
-use crate::profile::{OffCpuSource, Profile, SiteIdx, SpanIdx, TaskIdx};
+use crate::profile::{OffCpuSource, SiteIdx, SpanIdx, TaskIdx};
 use crate::report::model::{self, Confidence, Evidence, Source};
 
 use super::blame::Part;
 use super::cause::Cause;
-use super::classify::{Classification, Reason};
+use super::classify::Reason;
 use super::device::rules::Found;
-use super::device::{self, DeviceView};
+use super::device::{self, settle};
+use super::facts::Facts;
 use super::gain::{self, Gain};
-use super::identity::{Label, path_names};
+use super::identity::path_names;
 use super::kinds::ratio;
-use super::leaves::Leaves;
-use super::ledger::{Basis, Ledger, Row};
+use super::ledger::{Basis, Row};
 use super::subkind::Subkind;
-use super::testimony::{Testimony, Whose, Witness};
-use super::{Column, SelfTime, wording};
-
-/// Everything about the paths that findings are made of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
-    pub(super) profile: &'a Profile,
-    pub(super) times: &'a Column<SpanIdx, SelfTime>,
-    pub(super) classes: &'a Classification,
-    pub(super) labels: &'a Column<SpanIdx, Label>,
-    /// Who has seen what limits time on the CPU.
-    pub(super) witness: Option<&'a dyn Witness>,
-    pub(super) ledger: &'a Ledger,
-    /// What devices did, where there were any.
-    pub(super) devices: Option<&'a DeviceView>,
-    pub(super) leaves: &'a Leaves,
-    /// Why declared work cannot be judged, where there are no ceilings.
-    pub(super) no_ceilings: Option<&'a str>,
-    /// Sites are marked as requests.
-    pub(super) has_requests: bool,
-}
-
-impl Facts<'_> {
-    /// Nothing is missing of what devices did.
-    pub(super) fn records_are_whole(&self) -> bool {
-        self.devices.is_none_or(|it| it.problems.is_empty())
-    }
-
-    /// Why kernels cannot be held against what their device reaches.
-    fn held_back(&self) -> impl Iterator<Item = &str> {
-        self.devices.into_iter().flat_map(|it| it.held_back.values().map(String::as_str))
-    }
-}
+use super::testimony::{Testimony, Whose};
+use super::wording;
 
 /// Time of one kind at one site.
 #[derive(Clone, Debug)]
@@ -384,11 +353,11 @@ impl Finding {
         }
         match (self.kind, self.part) {
             (Kind::Other, Part::Device) => match facts.devices {
-                Some(view) if 0 < view.devices.lost => wording::settle_records(),
+                Some(view) if 0 < view.devices.lost => settle::records(),
                 Some(view) if !view.problems.is_empty() || !view.held_back.is_empty() => {
-                    wording::settle_conditions()
+                    settle::conditions()
                 }
-                _ => wording::settle_kernels(name),
+                _ => settle::kernels(name),
             },
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {

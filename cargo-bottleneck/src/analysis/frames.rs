@@ -9,7 +9,7 @@ use crate::report::model::{Evidence, Frame, FrameLeaf};
 
 use super::blame::{Blamed, Part};
 use super::classify::Classification;
-use super::finding::Facts;
+use super::facts::Facts;
 use super::leaves::Leaf;
 use super::ledger::Ledger;
 use super::subkind::Subkind;

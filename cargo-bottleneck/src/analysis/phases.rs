@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::profile::Profile;
 use crate::report::model::Phase;
 
-use super::finding::Facts;
+use super::facts::Facts;
 use super::kinds::ratio;
 use super::ledger::{Row, kinds_of};
 use super::verdict::judge;

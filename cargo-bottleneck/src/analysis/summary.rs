@@ -7,7 +7,7 @@ use crate::report::model::{
 };
 
 use super::cause::Cause;
-use super::finding::Facts;
+use super::facts::Facts;
 use super::kinds::ratio;
 use super::testimony::Witness;
 use super::{Analysis, Context, device, frames, identity, verdict, wording};

@@ -10,7 +10,8 @@ use crate::report::model::{Confidence, Verdict, VerdictKind};
 
 use super::blame::Part;
 use super::cause::Cause;
-use super::finding::{Facts, Finding, find};
+use super::facts::Facts;
+use super::finding::{Finding, find};
 use super::kinds::{ByKind, ratio};
 use super::ledger::{Basis, Ledger, Row, kinds_of};
 use super::subkind::Subkind;

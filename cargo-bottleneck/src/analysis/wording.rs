@@ -331,25 +331,6 @@ pub fn settle_samples(name: &str, lacks: &str) -> String {
     )
 }
 
-/// What would settle time of a device that is `other`.
-pub fn settle_kernels(name: &str) -> String {
-    format!(
-        "declare what the kernels of `{name}` do: #[bottleneck(flops = ..., bytes = ...)], so that it can be held against the device"
-    )
-}
-
-/// What would settle what devices did where records of it cannot be trusted.
-pub fn settle_records() -> String {
-    "run it again, shorter or with fewer operations on devices, so that every record is kept"
-        .to_owned()
-}
-
-/// What would settle what limits a device that was not the program's alone, or not at its clock.
-pub fn settle_conditions() -> String {
-    "run it again while nobody else uses the device, and with its clocks at a level that it can keep (nvidia-smi --lock-gpu-clocks)"
-        .to_owned()
-}
-
 /// What would settle waits that are `other`.
 pub fn settle_waits(name: &str, cause: Option<Cause>) -> String {
     match cause {

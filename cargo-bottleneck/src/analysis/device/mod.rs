@@ -21,6 +21,7 @@ pub mod kernels;
 pub mod order;
 pub mod rules;
 mod serial;
+pub(super) mod settle;
 mod stretches;
 pub mod timeline;
 mod to_model;

@@ -66,7 +66,9 @@ static RULES: &[Rule] = &[
 pub(super) fn find(facts: &Facts<'_>) -> Vec<Found> {
     let mut res: Vec<Found> = RULES.iter().filter_map(|rule| rule(facts)).collect();
     // What did not happen is no evidence.
-    res.iter_mut().for_each(|found| found.evidence.retain(|it| it.value > 0.0));
+    for found in &mut res {
+        found.evidence.retain(|it| it.value > 0.0);
+    }
     res.retain(|found| found.ns as f64 >= LEAST_SHARE * facts.in_use_ns as f64);
     res.sort_by_key(|found| std::cmp::Reverse(found.ns));
     res

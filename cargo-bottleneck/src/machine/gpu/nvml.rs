@@ -8,7 +8,7 @@ use super::driver::call;
 
 const LIBRARY: &CStr = c"libnvidia-ml.so.1";
 /// Processes of a device that are looked at.
-const MOST: usize = 128;
+const MOST: u32 = 128;
 
 /// The loaded library.
 #[derive(Clone, Copy, Debug)]
@@ -91,16 +91,16 @@ impl Nvml {
     /// Why a device does not run at its highest clock: bits.
     pub(super) fn reasons(self, device: Device) -> Option<u64> {
         let mut reasons = 0;
-        let name_is_old = call!(self, c"nvmlDeviceGetCurrentClocksThrottleReasons"(
+        let told = call!(self, c"nvmlDeviceGetCurrentClocksThrottleReasons"(
             device.handle => usize, &raw mut reasons => *mut c_ulonglong
         ));
-        name_is_old.ok().map(|()| reasons)
+        told.ok().map(|()| reasons)
     }
 
     /// Processes that may compute on a device.
     pub(super) fn processes(self, device: Device) -> Option<Vec<u32>> {
-        let mut all = [Process::default(); MOST];
-        let mut count = MOST as c_uint;
+        let mut all = [Process::default(); MOST as usize];
+        let mut count: c_uint = MOST;
         call!(self, c"nvmlDeviceGetComputeRunningProcesses_v3"(
             device.handle => usize, &raw mut count => *mut c_uint, all.as_mut_ptr() => *mut Process
         ))
@@ -110,8 +110,8 @@ impl Nvml {
 
     /// Processes that have computed on a device since a moment on the driver's clock; none where it does not tell.
     pub(super) fn uses(self, device: Device, since_us: u64) -> Vec<Use> {
-        let mut all = [Utilization::default(); MOST];
-        let mut count = MOST as c_uint;
+        let mut all = [Utilization::default(); MOST as usize];
+        let mut count: c_uint = MOST;
         let told = call!(self, c"nvmlDeviceGetProcessUtilization"(
             device.handle => usize,
             all.as_mut_ptr() => *mut Utilization,

@@ -12,6 +12,9 @@ use crate::device::LEGACY;
 use crate::engine::Interval;
 use crate::error::Error;
 
+/// The first context is made.
+static WITH_STREAM: Once = Once::new();
+
 thread_local! {
     /// Contexts of the calling thread, the current one last; 0 for none.
     static CURRENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
@@ -28,8 +31,7 @@ extern "C" fn cuDevicePrimaryCtxRetain(to: *mut Handle, device: c_int) -> c_int 
         let ordinal = u32::try_from(device).ok().filter(|&it| it < call.sim.settings.devices);
         let context = handles::of_context(ordinal.ok_or(Error::InvalidDevice)?);
         // A context comes with its legacy stream.
-        static MADE: Once = Once::new();
-        MADE.call_once(|| tell(call.sim, LEGACY, StreamFlag::Legacy, call.correlation));
+        WITH_STREAM.call_once(|| tell(call.sim, LEGACY, StreamFlag::Legacy, call.correlation));
         put(to, context)
     })
 }
