@@ -262,3 +262,30 @@ fn a_neighbor_on_the_device_withholds_the_verdict() {
     assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
     assert!(verdict["not_seen"].to_string().contains("another process (1)"), "{verdict:#}");
 }
+
+/// Where nothing of the device is recorded nobody is to blame for what may be its time.
+fn unseen(setting: &str) -> Value {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let machine = Machine::new().unwrap().with("data=0").with("cupti=35").with(setting);
+    let decoded = decode(&machine, &["--tokens", "600"]);
+    let summary = decoded.summary();
+    check(&summary);
+    let verdict = &summary["verdict"];
+    assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
+    assert_eq!(verdict["subkind"], "unseen device", "{verdict:#}");
+    assert!(verdict["not_seen"].to_string().contains("administrators"), "{verdict:#}");
+    assert!(verdict["next"].as_str().unwrap().contains("CUPTI"), "{verdict:#}");
+    summary["verdict"].clone()
+}
+
+#[test]
+fn a_wait_that_sleeps_for_a_device_that_is_not_seen_is_no_poll_loop() {
+    let headline = unseen("spin=0")["headline"].to_string();
+    assert!(headline.contains("waits that may be for a device"), "{headline}");
+}
+
+#[test]
+fn a_wait_that_spins_for_a_device_that_is_not_seen_is_no_arithmetic() {
+    let headline = unseen("spin=1")["headline"].to_string();
+    assert!(headline.contains("in the driver of a device"), "{headline}");
+}

@@ -116,12 +116,15 @@ pub(crate) fn start(session: &'static Session) -> Level {
         #[cfg(not(bottleneck_injection))]
         Some((driver, Err(reason))) => {
             events::start(session, driver);
-            note_thread(session, spawn(tend_events));
+            note_thread(session, spawn(move || tend_events(session, driver)));
             (Level::Events, Some(reason))
         }
-        // Spans name no streams there.
+        // Spans name no streams there. The driver has loaded this library: the program uses a device.
         #[cfg(bottleneck_injection)]
-        Some((_, Err(reason))) => (Level::None, Some(reason)),
+        Some((_, Err(reason))) => {
+            session.note_capability("gpu_used", None);
+            (Level::None, Some(reason))
+        }
         None => (Level::None, Some(Reason::NoDriver)),
     };
     let reason = reason.map(|it| it.to_string());
@@ -171,11 +174,16 @@ fn note_thread(session: &Session, spawned: std::io::Result<()>) {
     session.note_capability("gpu_thread", problem.as_deref());
 }
 
-/// Harvests the events around spans.
+/// Harvests the events around spans, and notes when a device is used.
 #[cfg(not(bottleneck_injection))]
-fn tend_events() {
+fn tend_events(session: &Session, driver: Driver) {
+    let mut is_used = false;
     loop {
         std::thread::sleep(PERIOD);
+        if !is_used && events::is_used(driver) {
+            is_used = true;
+            session.note_capability("gpu_used", None);
+        }
         if let Some(timer) = events::timer() {
             timer.harvest();
         }

@@ -66,6 +66,8 @@ functions! {
         device_get_attribute = c"cuDeviceGetAttribute": fn(*mut c_int, u32, c_int) -> c_int;
         /// Its name.
         device_get_name = c"cuDeviceGetName": fn(*mut c_char, c_int, c_int) -> c_int;
+        /// Whether its context was made. Makes none.
+        primary_ctx_get_state = c"cuDevicePrimaryCtxGetState": fn(c_int, *mut u32, *mut c_int) -> c_int;
         /// How many there are.
         device_get_count = c"cuDeviceGetCount": fn(*mut c_int) -> c_int;
     }

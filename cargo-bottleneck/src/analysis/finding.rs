@@ -14,7 +14,7 @@ use super::blame::Part;
 use super::cause::Cause;
 use super::classify::Reason;
 use super::device::rules::Found;
-use super::device::{self, settle};
+use super::device::{self, settle, unseen};
 use super::facts::Facts;
 use super::gain::{self, Gain};
 use super::identity::path_names;
@@ -302,6 +302,9 @@ impl Finding {
     pub(super) fn not_seen(&self, facts: &Facts<'_>) -> Vec<String> {
         let class = facts.classes.spans[self.lead];
         let region = facts.classes.regions[class.owner].as_ref();
+        if self.subkind == Some(Subkind::UnseenDevice) {
+            return vec![settle::not_seen(unseen::reason(facts.profile))];
+        }
         match (self.part, self.cause) {
             (Part::OnCpu | Part::Helpers, _) if self.subkind == Some(Subkind::Spin) => Vec::new(),
             (Part::OnCpu | Part::Helpers, _) => {
@@ -350,6 +353,9 @@ impl Finding {
         let name = &facts.labels[self.lead].name;
         if let Some(rule) = self.rules(facts).next() {
             return rule.next.to_owned();
+        }
+        if self.subkind == Some(Subkind::UnseenDevice) {
+            return settle::unseen(unseen::reason(facts.profile));
         }
         match (self.kind, self.part) {
             (Kind::Other, Part::Device) => match facts.devices {

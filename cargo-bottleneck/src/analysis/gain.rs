@@ -130,6 +130,7 @@ fn part_left(subkind: Subkind, basis: &Basis<'_>) -> Option<f64> {
         | Subkind::DeviceBandwidth
         | Subkind::DeviceArithmetic
         | Subkind::DeviceCopy
+        | Subkind::UnseenDevice
         | Subkind::Asserted => None,
     }
 }

@@ -58,6 +58,8 @@ pub(super) enum What {
     /// The kernel works for the program.
     Kernel(KernelWork),
     Spin,
+    /// The driver of a device: it submits, or waits for the device, whatever its instructions look like.
+    Driver,
     /// Its code was not kept, or cannot be decoded.
     Unknown,
 }
@@ -195,7 +197,7 @@ impl Piece {
     /// Samples of its own instructions, as far as they are known.
     pub(super) fn n_own(&self) -> u64 {
         let kernel: u64 = self.kernel().map(|(_, n)| n).sum();
-        self.n() - kernel - self.n_of(&[What::Unknown])
+        self.n() - kernel - self.n_of(&[What::Unknown, What::Driver])
     }
 
     /// All its samples.
@@ -205,9 +207,8 @@ impl Piece {
 }
 
 fn what(decoded: Option<&Decoded>, code: &Code, sampled: u64) -> What {
-    // Its synchronizing calls spin: a leaf there waits for the device.
-    if code.mapping(sampled).is_some_and(|map| map.path.contains("/libcuda.so")) {
-        return What::Spin;
+    if code.mapping(sampled).is_some_and(|map| is_device_driver(&map.path)) {
+        return What::Driver;
     }
     let Some(decoded) = decoded else { return What::Unknown };
     match decoded.class {
@@ -226,6 +227,11 @@ fn what(decoded: Option<&Decoded>, code: &Code, sampled: u64) -> What {
         },
         Class::Spin => What::Spin,
     }
+}
+
+/// Calls that wait for a device spin in there.
+fn is_device_driver(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("libcuda"))
 }
 
 /// Paths of the same sites and keys, on whichever thread, are one group.

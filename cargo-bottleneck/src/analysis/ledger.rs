@@ -14,7 +14,7 @@ use super::attribution::SelfTime;
 use super::blame::{Blamed, Part};
 use super::cause::Cause;
 use super::classify::Classification;
-use super::device::DeviceView;
+use super::device::{DeviceView, unseen};
 use super::in_flight::InFlight;
 use super::kinds::{ByKind, ratio};
 use super::moments::{Moments, Outcomes};
@@ -118,7 +118,28 @@ impl Ledger {
         } else {
             res.fill_from_threads(&at, times, in_flight);
         }
+        if unseen::is_used(profile) {
+            res.doubt_waits(profile);
+        }
         res
+    }
+
+    /// A device was used of which nothing is known: waits that may be for it are nobody's fault.
+    fn doubt_waits(&mut self, profile: &Profile) {
+        for row in &mut self.rows {
+            let blamed = &mut row.blamed;
+            if blamed.part == Part::Waits && unseen::may_be(blamed.subkind, blamed.cause) {
+                (blamed.kind, blamed.subkind) = (Kind::Other, Some(Subkind::UnseenDevice));
+                row.lost_ns = 0;
+            }
+        }
+        for span in profile.spans.indices() {
+            for wait in &mut self.waits[span] {
+                if unseen::may_be(wait.subkind, wait.cause) {
+                    (wait.kind, wait.subkind) = (Kind::Other, Some(Subkind::UnseenDevice));
+                }
+            }
+        }
     }
 
     /// Time by kind.

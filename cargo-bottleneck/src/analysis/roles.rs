@@ -81,9 +81,10 @@ impl<'a> Roles<'a> {
                 spinning[span] = witness.spinning(span);
                 is_numeric[span] = witness.is_numeric(span);
             }
-            // Hints tell less than instructions, but of every sample.
+            // Hints tell less than instructions, but of every sample. Those of a device's driver tell nothing of the program.
+            let is_in_driver = witness.is_some_and(|it| it.in_driver(span) >= SPINNING);
             let hinted = profile.samples.as_ref().map(|samples| samples[span]);
-            if hinted.is_some_and(|it| {
+            if hinted.filter(|_| !is_in_driver).is_some_and(|it| {
                 it.n >= LEAST_SAMPLES && it.spinning as f64 >= SPINNING * it.n as f64
             }) {
                 spinning[span] = 1.0;

@@ -97,6 +97,14 @@ impl Witness for Sampled {
         heard.map_or(0.0, |it| it.mixture.part(Kind::Scheduling))
     }
 
+    fn in_driver(&self, span: SpanIdx) -> f64 {
+        let who = self.who(span, Whose::Own);
+        let pieces = || self.code.pieces.iter().filter(|piece| piece.who == who);
+        let n: u64 = pieces().map(Piece::n).sum();
+        let in_driver: u64 = pieces().map(|piece| piece.n_of(&[What::Driver])).sum();
+        in_driver as f64 / n.max(1) as f64
+    }
+
     fn is_numeric(&self, span: SpanIdx) -> bool {
         let who = self.who(span, Whose::Own);
         let pieces = || self.code.pieces.iter().filter(|piece| piece.who == who);
@@ -136,7 +144,7 @@ impl Case<'_> {
                 unsure += weight;
             }
             mixtures.push(
-                (known.is_some() || piece.n_of(&[What::Spin]) > 0)
+                (known.is_some() || piece.n_of(&[What::Spin, What::Driver]) > 0)
                     .then(|| Mixture::of(parts.iter().copied())),
             );
             weights.extend(
@@ -167,7 +175,8 @@ impl Case<'_> {
         }
         let mixture = Mixture::of(weights);
         // What faults are is known, however little of the rest.
-        if mixture.part(Kind::Other) > 0.5 && faulting < at::FAULTING {
+        let is_in_driver = mixture.main() == (Kind::Other, Some(Subkind::UnseenDevice));
+        if mixture.part(Kind::Other) > 0.5 && faulting < at::FAULTING && !is_in_driver {
             return (mixtures, Err(self.why_nothing(together.as_ref())));
         }
         let is_little = n < at::LEAST_SAMPLES;
@@ -253,7 +262,10 @@ fn is_at_a_line(residency: &Residency) -> bool {
 fn parts_of(piece: &Piece, residency: Option<&Residency>, bandwidth: Option<f64>) -> Vec<Part> {
     let n = piece.n().max(1) as f64;
     let share = |sorts: &[What]| piece.n_of(sorts) as f64 / n;
-    let mut parts = vec![(Kind::Other, None, share(&[What::Unknown]))];
+    let mut parts = vec![
+        (Kind::Other, None, share(&[What::Unknown])),
+        (Kind::Other, Some(Subkind::UnseenDevice), share(&[What::Driver])),
+    ];
     for (work, samples) in piece.kernel() {
         let (kind, subkind) = work.kind();
         parts.push((kind, subkind, samples as f64 / n));

@@ -75,13 +75,15 @@ pub enum Subkind {
     LaunchBound,
     /// Code is loaded onto a device.
     ModuleLoad,
+    /// Time in the driver of a device, or a wait that may be for one, of which nothing was recorded.
+    UnseenDevice,
     /// The author says so.
     Asserted,
 }
 
 impl Subkind {
     /// Every sub-kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Bandwidth,
         Self::Cache,
         Self::Latency,
@@ -118,6 +120,7 @@ impl Subkind {
         Self::SyncDrain,
         Self::LaunchBound,
         Self::ModuleLoad,
+        Self::UnseenDevice,
         Self::Asserted,
     ];
 
@@ -160,6 +163,7 @@ impl Subkind {
             Self::SyncDrain => "sync drain",
             Self::LaunchBound => "launch-bound",
             Self::ModuleLoad => "module loading",
+            Self::UnseenDevice => "unseen device",
             Self::Asserted => "asserted",
         }
     }

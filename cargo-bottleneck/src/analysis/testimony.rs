@@ -43,6 +43,9 @@ pub trait Witness: std::fmt::Debug {
     /// The part of the path's own time on the CPU in which it does nothing but wait, from 0 to 1.
     fn spinning(&self, span: SpanIdx) -> f64;
 
+    /// The part of the path's own time on the CPU that is in the driver of a device, from 0 to 1.
+    fn in_driver(&self, span: SpanIdx) -> f64;
+
     /// Whether the path's own time on the CPU is mostly arithmetic on vectors: work that a model does.
     fn is_numeric(&self, span: SpanIdx) -> bool;
 }

@@ -293,6 +293,12 @@ fn verdict_kind(kind: Kind) -> VerdictKind {
 
 fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &str) -> String {
     let what = match (finding.part, finding.cause) {
+        (Part::Waits, _) if finding.subkind == Some(Subkind::UnseenDevice) => {
+            "waits that may be for a device, of which nothing was recorded".to_owned()
+        }
+        (Part::OnCpu | Part::Helpers, _) if finding.subkind == Some(Subkind::UnseenDevice) => {
+            "in the driver of a device, of which nothing was recorded".to_owned()
+        }
         (
             Part::Waits,
             Some(cause @ (Cause::Lock | Cause::Thread | Cause::Input | Cause::Listener)),

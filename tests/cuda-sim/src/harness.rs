@@ -127,11 +127,12 @@ impl Drop for Machine {
     }
 }
 
-/// The shared library, beside the running program or one folder above.
+/// The shared library, where cargo builds it, or beside the running program, or one folder above.
 fn library() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
+    // `cargo run` and `cargo test` bring the one in `deps` up to date, and only that.
     let folders =
-        program.ancestors().skip(1).take(2).flat_map(|it| [it.to_owned(), it.join("deps")]);
+        program.ancestors().skip(1).take(2).flat_map(|it| [it.join("deps"), it.to_owned()]);
     let mut files = folders.map(|folder: PathBuf| folder.join(FILE));
     files.find(|file| Path::exists(file)).ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, format!("no {FILE} beside {}", program.display()))

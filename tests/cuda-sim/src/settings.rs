@@ -28,6 +28,8 @@ pub struct Link {
 pub struct Settings {
     /// Time passes by what is simulated alone, and nothing really waits.
     pub is_virtual: bool,
+    /// Waits of the host spin.
+    pub spins: bool,
     /// Host to device.
     pub h2d: Link,
     /// Device to host.
@@ -85,6 +87,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             is_virtual: false,
+            spins: false,
             h2d: Link { pinned: 25.0, pageable: 6.0 },
             d2h: Link { pinned: 25.0, pageable: 5.0 },
             d2d: 1_500.0,
@@ -139,6 +142,7 @@ impl Settings {
                     _ => return None,
                 }
             }
+            "spin" => self.spins = switch(value)?,
             "h2d_pinned" => self.h2d.pinned = rate(value)?,
             "h2d_pageable" => self.h2d.pageable = rate(value)?,
             "d2h_pinned" => self.d2h.pinned = rate(value)?,

@@ -95,7 +95,7 @@ impl Sim {
         let text = std::env::var(SETTINGS).unwrap_or_default();
         let settings = Settings::parse(&text).map_err(|why| format!("{SETTINGS}: {why}"))?;
         Ok(Self {
-            clock: Clock::new(settings.is_virtual),
+            clock: Clock::new(settings.is_virtual, settings.spins),
             truth: Truth::open()?,
             cupti: Collector::default(),
             listeners: Listeners::default(),

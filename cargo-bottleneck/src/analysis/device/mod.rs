@@ -25,6 +25,7 @@ pub(super) mod settle;
 mod stretches;
 pub mod timeline;
 mod to_model;
+pub(super) mod unseen;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

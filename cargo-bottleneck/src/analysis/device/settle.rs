@@ -18,3 +18,19 @@ pub(in crate::analysis) fn conditions() -> String {
     "run it again while nobody else uses the device, and with its clocks at a level that it can keep (nvidia-smi --lock-gpu-clocks)"
         .to_owned()
 }
+
+/// What is not known of a device that was used, and why.
+pub(in crate::analysis) fn not_seen(reason: Option<&str>) -> String {
+    match reason {
+        Some(why) => format!("what a device does meanwhile: {why}"),
+        None => "whether the driver submits there or waits".to_owned(),
+    }
+}
+
+/// What would settle the time in the driver of a device, and waits that may be for it.
+pub(in crate::analysis) fn unseen(reason: Option<&str>) -> String {
+    match reason {
+        Some(_) => "let CUPTI tell what the device does: put that right which `not seen` names, or run where it is allowed".to_owned(),
+        None => "submit less from here, or wait for the device on a thread that has nothing else to do".to_owned(),
+    }
+}

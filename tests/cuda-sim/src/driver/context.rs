@@ -12,8 +12,8 @@ use crate::device::LEGACY;
 use crate::engine::Interval;
 use crate::error::Error;
 
-/// The first context is made.
-static WITH_STREAM: Once = Once::new();
+/// The first context is made, and comes with its legacy stream.
+static FIRST: Once = Once::new();
 
 thread_local! {
     /// Contexts of the calling thread, the current one last; 0 for none.
@@ -30,9 +30,23 @@ extern "C" fn cuDevicePrimaryCtxRetain(to: *mut Handle, device: c_int) -> c_int 
     call(Function::new(0, c"cuDevicePrimaryCtxRetain"), |call| {
         let ordinal = u32::try_from(device).ok().filter(|&it| it < call.sim.settings.devices);
         let context = handles::of_context(ordinal.ok_or(Error::InvalidDevice)?);
-        // A context comes with its legacy stream.
-        WITH_STREAM.call_once(|| tell(call.sim, LEGACY, StreamFlag::Legacy, call.correlation));
+        FIRST.call_once(|| tell(call.sim, LEGACY, StreamFlag::Legacy, call.correlation));
         put(to, context)
+    })
+}
+
+/// Whether the context of a device was made.
+#[unsafe(no_mangle)]
+extern "C" fn cuDevicePrimaryCtxGetState(
+    device: c_int,
+    flags: *mut c_uint,
+    active: *mut c_int,
+) -> c_int {
+    call(Function::new(0, c"cuDevicePrimaryCtxGetState"), |call| {
+        let ordinal = u32::try_from(device).ok();
+        ordinal.filter(|&it| it < call.sim.settings.devices).ok_or(Error::InvalidDevice)?;
+        put(flags, 0)?;
+        put(active, c_int::from(FIRST.is_completed()))
     })
 }
 
