@@ -55,6 +55,9 @@ pub struct Site {
     next: AtomicPtr<Site>,
     /// Type of the `impl` block as found at run time, where the attribute could not know it: a leaked string, or null.
     owner_found: AtomicPtr<&'static str>,
+    /// The name for a tool that speaks C: a leaked C string, or null.
+    #[cfg(feature = "cuda")]
+    c_name: AtomicPtr<core::ffi::c_char>,
     name: &'static str,
     module: &'static str,
     owner: &'static str,
@@ -84,6 +87,8 @@ impl Site {
             index: AtomicU32::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
             owner_found: AtomicPtr::new(ptr::null_mut()),
+            #[cfg(feature = "cuda")]
+            c_name: AtomicPtr::new(ptr::null_mut()),
             name,
             module,
             owner,
@@ -99,6 +104,12 @@ impl Site {
     pub(crate) fn index(&self) -> u32 {
         // Relaxed: a thread that sees 0 registers again, which finds the index taken; the strings are `'static`.
         self.index.load(Ordering::Relaxed)
+    }
+
+    /// Where the name for a tool that speaks C is.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn c_name(&self) -> &AtomicPtr<core::ffi::c_char> {
+        &self.c_name
     }
 
     /// Whether a user waits for its calls.

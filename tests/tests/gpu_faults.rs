@@ -232,10 +232,10 @@ fn missing_records_withhold_the_verdict() {
 }
 
 /// Runs longer than what NVML needs to tell.
-fn watched(setting: &str) -> Value {
+fn watched(setting: &str, arguments: &[&str]) -> Value {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let machine = Machine::new().unwrap().with("data=0").with(setting);
-    let decoded = decode(&machine, &["--fault", "hbm-bound", "--tokens", "250"]);
+    let decoded = decode(&machine, arguments);
     let summary = decoded.summary();
     check(&summary);
     summary
@@ -243,7 +243,7 @@ fn watched(setting: &str) -> Value {
 
 #[test]
 fn a_device_that_its_power_holds_back_is_held_against_nothing() {
-    let summary = watched("power_cap=1");
+    let summary = watched("power_cap=1", &["--tokens", "400"]);
     let verdict = &summary["verdict"];
     assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
     assert!(verdict["not_seen"].to_string().contains("the limit of its power"), "{verdict:#}");
@@ -252,12 +252,15 @@ fn a_device_that_its_power_holds_back_is_held_against_nothing() {
             && summary["gpu"]["problems"] == serde_json::json!([])
     );
     assert_eq!(summary["gpu"]["kernels"][0]["kind"], "other");
+    // What is near a ceiling at a lower clock is near it at any.
+    let near = watched("power_cap=1", &["--fault", "hbm-bound", "--tokens", "250"]);
+    assert_eq!(near["verdict"]["kind"], "memory", "{:#}", near["verdict"]);
 }
 
 #[test]
 fn a_neighbor_on_the_device_withholds_the_verdict() {
     // The first process of the system is none of this test's.
-    let summary = watched("neighbor=1");
+    let summary = watched("neighbor=1", &["--fault", "hbm-bound", "--tokens", "250"]);
     let verdict = &summary["verdict"];
     assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
     assert!(verdict["not_seen"].to_string().contains("another process (1)"), "{verdict:#}");

@@ -13,11 +13,12 @@ const MOST: usize = 64;
 /// Bytes of the buffer of last resort.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Where records go that nobody will read: CUPTI before CUDA 13 ends the program if it is given no buffer at all.
+/// Where records go that nobody will read, if there is no memory left: CUPTI before CUDA 13 ends the program if it is given no
+/// buffer at all.
 #[repr(align(64))]
 struct Scratch(UnsafeCell<[u8; SCRATCH_BYTES]>);
 
-// SAFETY: CUPTI alone writes to it, through the pointer that it is given; nothing here reads it.
+// SAFETY: nothing here reads or writes it: it is CUPTI's, however many of its threads have it.
 unsafe impl Sync for Scratch {}
 
 static SCRATCH: Scratch = Scratch(UnsafeCell::new([0; SCRATCH_BYTES]));
@@ -57,6 +58,8 @@ pub(crate) struct Buffers(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     made: usize,
+    /// Small ones that were made for records which nobody will read; they go as they come back.
+    spare: Vec<Filled>,
     free: Vec<Filled>,
     /// Those with records, the oldest first.
     filled: Vec<Filled>,
@@ -83,19 +86,32 @@ impl Buffers {
             return Empty::whole(memory);
         }
         if state.filled.is_empty() {
-            return Empty::scratch();
+            let spare = os::memory::pages(SCRATCH_BYTES).and_then(|it| NonNull::new(it.cast()));
+            let Some(memory) = spare else { return Empty::scratch() };
+            state.spare.push(Filled { memory, used: 0 });
+            return Empty { memory, bytes: SCRATCH_BYTES };
         }
         state.given_up += 1;
-        Empty::whole(state.filled.remove(0).memory)
+        let memory = state.filled.remove(0).memory;
+        drop(state);
+        // SAFETY: the buffer has so many bytes, and is in no list now.
+        unsafe { memory.as_ptr().write_bytes(0, BUFFER_BYTES) };
+        Empty::whole(memory)
     }
 
     /// A buffer comes back with records.
     pub(crate) fn put_filled(&self, memory: NonNull<u8>, used: usize) {
         let mut state = self.state();
-        if memory != Empty::scratch().memory {
+        let spare = state.spare.iter().position(|it| it.memory == memory);
+        if spare.is_none() && memory != Empty::scratch().memory {
             state.filled.push(Filled { memory, used: used.min(BUFFER_BYTES) });
-        } else if used > 0 {
-            state.given_up += 1;
+            return;
+        }
+        state.given_up += u64::from(used > 0);
+        if let Some(at) = spare {
+            state.spare.swap_remove(at);
+            // SAFETY: made with this size in `take`; CUPTI has just given it back.
+            unsafe { os::memory::give_back_pages(memory.as_ptr(), SCRATCH_BYTES) };
         }
     }
 
@@ -141,11 +157,12 @@ mod tests {
     fn where_all_are_being_filled_records_are_given_up_and_counted() {
         let buffers = Buffers::default();
         let taken: Vec<Empty> = (0..MOST).map(|_| buffers.take()).collect();
-        let last = buffers.take();
-        assert_eq!(last.bytes, SCRATCH_BYTES);
+        let (last, other) = (buffers.take(), buffers.take());
+        assert_eq!((last.bytes, other.bytes), (SCRATCH_BYTES, SCRATCH_BYTES));
+        assert_ne!(last.memory, other.memory, "two that are filled at once are two");
         buffers.put_filled(last.memory, 0);
         assert_eq!((buffers.given_up(), buffers.take_filled().len()), (0, 0), "it holds nothing");
-        buffers.put_filled(last.memory, 80);
+        buffers.put_filled(other.memory, 80);
         assert_eq!((buffers.given_up(), buffers.take_filled().len()), (1, 0));
         buffers.put_filled(taken[0].memory, 80);
         assert_eq!(buffers.take_filled().len(), 1);

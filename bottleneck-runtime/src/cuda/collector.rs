@@ -116,13 +116,13 @@ pub(crate) fn start(session: &'static Session) -> Level {
         #[cfg(not(bottleneck_injection))]
         Some((driver, Err(reason))) => {
             events::start(session, driver);
-            note_thread(session, spawn(move || tend_events(session, driver)));
+            note_thread(session, spawn(move || tend_unseen(session, driver)));
             (Level::Events, Some(reason))
         }
-        // Spans name no streams there. The driver has loaded this library: the program uses a device.
+        // Spans name no streams there.
         #[cfg(bottleneck_injection)]
-        Some((_, Err(reason))) => {
-            session.note_capability("gpu_used", None);
+        Some((driver, Err(reason))) => {
+            note_thread(session, spawn(move || tend_unseen(session, driver)));
             (Level::None, Some(reason))
         }
         None => (Level::None, Some(Reason::NoDriver)),
@@ -174,16 +174,16 @@ fn note_thread(session: &Session, spawned: std::io::Result<()>) {
     session.note_capability("gpu_thread", problem.as_deref());
 }
 
-/// Harvests the events around spans, and notes when a device is used.
-#[cfg(not(bottleneck_injection))]
-fn tend_events(session: &Session, driver: Driver) {
+/// Where no activity is recorded: notes when a device is used, and harvests the events around spans.
+fn tend_unseen(session: &Session, driver: Driver) {
     let mut is_used = false;
     loop {
         std::thread::sleep(PERIOD);
-        if !is_used && events::is_used(driver) {
+        if !is_used && driver.is_used() {
             is_used = true;
             session.note_capability("gpu_used", None);
         }
+        #[cfg(not(bottleneck_injection))]
         if let Some(timer) = events::timer() {
             timer.harvest();
         }

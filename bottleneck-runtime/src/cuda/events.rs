@@ -131,26 +131,6 @@ pub(super) fn start(session: &'static Session, driver: Driver) {
     TIMER.store(ptr::from_mut(timer), Ordering::Release);
 }
 
-/// Whether the program has made the context of a device, as every program does that uses one through the usual libraries.
-pub(super) fn is_used(driver: Driver) -> bool {
-    let (Some(get_count), Some(get_state)) =
-        (driver.device_get_count, driver.primary_ctx_get_state)
-    else {
-        return false;
-    };
-    let mut count = 0;
-    // SAFETY: by NVIDIA's headers; a driver that was not initialized says so.
-    if unsafe { get_count(&raw mut count) } != 0 {
-        return false;
-    }
-    (0..count).any(|device| {
-        let (mut flags, mut is_active) = (0, 0);
-        // SAFETY: as above.
-        let code = unsafe { get_state(device, &raw mut flags, &raw mut is_active) };
-        code == 0 && is_active != 0
-    })
-}
-
 /// No more, in the child of a fork.
 pub(super) fn forget_in_child() {
     TIMER.store(ptr::null_mut(), Ordering::Relaxed);

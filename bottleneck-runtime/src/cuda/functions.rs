@@ -73,6 +73,28 @@ functions! {
     }
 }
 
+impl Driver {
+    /// Whether the program has made the context of a device, as every program does that uses one through the usual libraries.
+    pub(crate) fn is_used(self) -> bool {
+        let (Some(get_count), Some(get_state)) =
+            (self.device_get_count, self.primary_ctx_get_state)
+        else {
+            return false;
+        };
+        let mut count = 0;
+        // SAFETY: by NVIDIA's headers; a driver that was not initialized says so.
+        if unsafe { get_count(&raw mut count) } != 0 {
+            return false;
+        }
+        (0..count).any(|device| {
+            let (mut flags, mut is_active) = (0, 0);
+            // SAFETY: as above.
+            let code = unsafe { get_state(device, &raw mut flags, &raw mut is_active) };
+            code == 0 && is_active != 0
+        })
+    }
+}
+
 functions! {
     /// The profiling interface.
     Cupti {

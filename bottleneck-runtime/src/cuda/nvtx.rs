@@ -6,12 +6,11 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::{mem, ptr};
-use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use crate::format::Node;
 use crate::os::library::Library;
@@ -26,7 +25,9 @@ const VERSION: u32 = 3;
 /// Tables by their numbers.
 const CALLBACKS: u32 = 1;
 const VERSION_INFO: u32 = 3;
-/// The core module, its functions by their numbers, and how many there are.
+/// The last of the modules: names for CUDA and the like, domains, locks.
+const LAST_MODULE: c_int = 6;
+/// The core module, its functions by their numbers, and how many there are; no other module has more.
 const CORE: c_int = 1;
 const PUSH: usize = 9;
 const POP: usize = 11;
@@ -45,6 +46,8 @@ struct Slots(UnsafeCell<[Function; FUNCTIONS]>);
 unsafe impl Sync for Slots {}
 
 static SLOTS: Slots = Slots(UnsafeCell::new([ptr::null_mut(); FUNCTIONS]));
+/// For the functions of all other modules.
+static UNUSED_SLOTS: Slots = Slots(UnsafeCell::new([ptr::null_mut(); FUNCTIONS]));
 
 /// Where the tool finds the slots: a pointer to each, and a null behind them.
 struct Table(UnsafeCell<[*mut Function; FUNCTIONS + 1]>);
@@ -53,6 +56,7 @@ struct Table(UnsafeCell<[*mut Function; FUNCTIONS + 1]>);
 unsafe impl Sync for Table {}
 
 static TABLE: Table = Table(UnsafeCell::new([ptr::null_mut(); FUNCTIONS + 1]));
+static UNUSED_TABLE: Table = Table(UnsafeCell::new([ptr::null_mut(); FUNCTIONS + 1]));
 
 #[repr(C)]
 struct Callbacks {
@@ -79,7 +83,7 @@ static EXPORTED_VERSION: VersionInfo = VersionInfo {
 static VERSION_OF_TOOL: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn set_version_of_tool(version: u32) {
-    VERSION_OF_TOOL.store(version, core::sync::atomic::Ordering::Relaxed);
+    VERSION_OF_TOOL.store(version, Ordering::Relaxed);
 }
 
 unsafe extern "C" fn get_table(
@@ -87,16 +91,19 @@ unsafe extern "C" fn get_table(
     table: *mut *mut *mut Function,
     size: *mut c_uint,
 ) -> c_int {
-    if module != CORE {
-        return 0;
-    }
+    let own = match module {
+        CORE => &TABLE,
+        // Tools expect them, too: what they write there is never called.
+        2..=LAST_MODULE => &UNUSED_TABLE,
+        _ => return 0,
+    };
     // SAFETY: the tool hands over places, or null where it does not want to know.
     unsafe {
         if let Some(size) = size.as_mut() {
             *size = SIZE;
         }
         if let Some(table) = table.as_mut() {
-            *table = TABLE.0.get().cast();
+            *table = own.0.get().cast();
         }
     }
     1
@@ -127,9 +134,11 @@ fn load() -> Option<Listener> {
     let path = std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty())?;
     let library = Library::open(&CString::new(path.as_bytes()).ok()?)?;
     let initialize = library.symbol(INITIALIZE)?;
-    for at in 0..FUNCTIONS {
-        // SAFETY: nobody else has the table or the slots yet: this runs once, and the tool is called below.
-        unsafe { (*TABLE.0.get())[at] = SLOTS.0.get().cast::<Function>().add(at) };
+    for (table, slots) in [(&TABLE, &SLOTS), (&UNUSED_TABLE, &UNUSED_SLOTS)] {
+        for at in 0..FUNCTIONS {
+            // SAFETY: nobody else has the tables or the slots yet: this runs once, and the tool is called below.
+            unsafe { (*table.0.get())[at] = slots.0.get().cast::<Function>().add(at) };
+        }
     }
     // SAFETY: by NVIDIA's headers the function of this name takes the function that gives tables, and returns an int.
     let initialize: unsafe extern "C" fn(extern "C" fn(u32) -> *const c_void) -> c_int =
@@ -154,7 +163,7 @@ impl Listener {
     /// A span begins on the calling thread.
     pub(crate) fn begin(self, site: &'static Site) {
         // SAFETY: a C string that stays.
-        unsafe { (self.push)(name_of(site).as_ptr()) };
+        unsafe { (self.push)(name_of(site)) };
     }
 
     /// The innermost span of the calling thread ends.
@@ -171,13 +180,23 @@ pub(crate) fn range() -> &'static Node {
     &RANGE
 }
 
-/// The name of a place as C wants it. Made at first sight.
-fn name_of(site: &'static Site) -> &'static CStr {
-    static NAMES: Mutex<Option<HashMap<usize, &'static CStr>>> = Mutex::new(None);
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names = names.get_or_insert_default();
-    names.entry(ptr::from_ref(site) as usize).or_insert_with(|| {
-        let name = CString::new(site.record().name.replace('\0', " ")).unwrap_or_default();
-        Box::leak(name.into_boxed_c_str())
-    })
+/// The name of a place as C wants it. Made at first sight, without a lock: two threads may make the same one, and one stays.
+fn name_of(site: &'static Site) -> *const c_char {
+    let known = site.c_name();
+    // Acquire: pairs with the Release below.
+    let name = known.load(Ordering::Acquire);
+    if !name.is_null() {
+        return name;
+    }
+    let name = CString::new(site.record().name.replace('\0', " ")).unwrap_or_default();
+    let own = name.into_raw();
+    // Release: pairs with the Acquire above, and with that of a thread which finds this one.
+    match known.compare_exchange(ptr::null_mut(), own, Ordering::Release, Ordering::Acquire) {
+        Ok(_) => own,
+        Err(others) => {
+            // SAFETY: it was made above, and nobody else has seen it.
+            drop(unsafe { CString::from_raw(own) });
+            others
+        }
+    }
 }

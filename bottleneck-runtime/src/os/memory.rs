@@ -28,6 +28,16 @@ pub(crate) fn pages(bytes: usize) -> Option<*mut u8> {
     (base != libc::MAP_FAILED).then_some(base.cast())
 }
 
+/// Gives such zeros back, by their number.
+///
+/// # Safety
+/// They came from [`pages`] with the same number, and nobody uses them any more.
+#[cfg(feature = "cuda")]
+pub(crate) unsafe fn give_back_pages(base: *mut u8, bytes: usize) {
+    // SAFETY: a mapping of this crate's own, says the caller. What the kernel refuses stays mapped.
+    unsafe { libc::munmap(base.cast(), bytes) };
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

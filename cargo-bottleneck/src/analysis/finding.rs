@@ -182,6 +182,8 @@ impl Finding {
             (Part::Device, Kind::Memory | Kind::Compute) => {
                 self.region(facts).map_or(Confidence::Moderate, |region| region.confidence)
             }
+            // That one waits for the other is recorded, but not whether it needs its result.
+            (Part::Device, Kind::Scheduling) => Confidence::Moderate,
             // The driver's own records say when, and which call was late.
             (Part::Device | Part::DeviceIdle, _) => Confidence::Strong,
             // Both what runs and that it only waits are sampled.
@@ -303,7 +305,7 @@ impl Finding {
         let class = facts.classes.spans[self.lead];
         let region = facts.classes.regions[class.owner].as_ref();
         if self.subkind == Some(Subkind::UnseenDevice) {
-            return vec![settle::not_seen(unseen::reason(facts.profile))];
+            return vec![settle::not_seen(unseen::reason(facts.profile).as_deref())];
         }
         match (self.part, self.cause) {
             (Part::OnCpu | Part::Helpers, _) if self.subkind == Some(Subkind::Spin) => Vec::new(),
@@ -335,7 +337,8 @@ impl Finding {
                 if let Some(view) = facts.devices.filter(|it| !it.problems.is_empty()) {
                     return view.problems.clone();
                 }
-                if let Some(why) = facts.held_back().next() {
+                if let Some(why) = facts.held_back().next().filter(|_| self.region(facts).is_some())
+                {
                     return vec![why.to_owned()];
                 }
                 vec![
@@ -355,12 +358,13 @@ impl Finding {
             return rule.next.to_owned();
         }
         if self.subkind == Some(Subkind::UnseenDevice) {
-            return settle::unseen(unseen::reason(facts.profile));
+            return settle::unseen(unseen::reason(facts.profile).is_some());
         }
         match (self.kind, self.part) {
             (Kind::Other, Part::Device) => match facts.devices {
-                Some(view) if 0 < view.devices.lost => settle::records(),
-                Some(view) if !view.problems.is_empty() || !view.held_back.is_empty() => {
+                Some(view) if view.is_shared => settle::conditions(),
+                Some(view) if !view.problems.is_empty() => settle::records(),
+                Some(view) if !view.held_back.is_empty() && self.region(facts).is_some() => {
                     settle::conditions()
                 }
                 _ => settle::kernels(name),

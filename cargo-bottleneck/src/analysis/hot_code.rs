@@ -10,6 +10,7 @@ use crate::profile::sampling::Code;
 use crate::profile::{Profile, Sampling, SiteIdx, SpanIdx};
 
 use super::Column;
+use super::device::unseen;
 use super::kernel_work::KernelWork;
 
 /// Instructions that lie closer together are one piece, unless each is in a loop of its own.
@@ -207,7 +208,8 @@ impl Piece {
 }
 
 fn what(decoded: Option<&Decoded>, code: &Code, sampled: u64) -> What {
-    if code.mapping(sampled).is_some_and(|map| is_device_driver(&map.path)) {
+    // Calls that wait for a device spin in there.
+    if code.mapping(sampled).is_some_and(|map| unseen::is_driver(&map.path)) {
         return What::Driver;
     }
     let Some(decoded) = decoded else { return What::Unknown };
@@ -227,11 +229,6 @@ fn what(decoded: Option<&Decoded>, code: &Code, sampled: u64) -> What {
         },
         Class::Spin => What::Spin,
     }
-}
-
-/// Calls that wait for a device spin in there.
-fn is_device_driver(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with("libcuda"))
 }
 
 /// Paths of the same sites and keys, on whichever thread, are one group.

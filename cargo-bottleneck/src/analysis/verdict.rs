@@ -10,6 +10,7 @@ use crate::report::model::{Confidence, Verdict, VerdictKind};
 
 use super::blame::Part;
 use super::cause::Cause;
+use super::device::unseen;
 use super::facts::Facts;
 use super::finding::{Finding, find};
 use super::kinds::{ByKind, ratio};
@@ -297,7 +298,10 @@ fn unexplained_headline(facts: &Facts<'_>, finding: &Finding, other: f64, of: &s
             "waits that may be for a device, of which nothing was recorded".to_owned()
         }
         (Part::OnCpu | Part::Helpers, _) if finding.subkind == Some(Subkind::UnseenDevice) => {
-            "in the driver of a device, of which nothing was recorded".to_owned()
+            match unseen::reason(facts.profile) {
+                Some(_) => "in the driver of a device, of which nothing was recorded".to_owned(),
+                None => "in the driver of a device".to_owned(),
+            }
         }
         (
             Part::Waits,

@@ -15,16 +15,20 @@ use crate::run_dir;
 /// What the names of such files end with.
 const EXTENSION: &str = "devices";
 
-/// Whether a process that records into the folder collects what devices do.
-pub fn is_any(folder: &Path) -> bool {
-    let mut paths = run_dir::recordings(folder).into_iter().chain(files(folder));
-    paths.any(|path| header(&path).is_ok_and(|header| header.collects_devices != 0))
+/// Whether a process that records into the folder, or into memory, collects what devices do.
+pub fn is_any(folder: &Path, memory: Option<&Path>) -> bool {
+    headers(folder, memory).any(|header| header.collects_devices != 0)
 }
 
-/// Process ids of the recordings in the folder.
-pub fn processes(folder: &Path) -> BTreeSet<u32> {
+/// Process ids of the recordings in the folder, and of that in memory.
+pub fn processes(folder: &Path, memory: Option<&Path>) -> BTreeSet<u32> {
+    headers(folder, memory).map(|header| header.pid).collect()
+}
+
+fn headers(folder: &Path, memory: Option<&Path>) -> impl Iterator<Item = HeaderData> {
     let paths = run_dir::recordings(folder).into_iter().chain(files(folder));
-    paths.filter_map(|path| Some(header(&path).ok()?.pid)).collect()
+    let paths = paths.chain(memory.map(Path::to_owned));
+    paths.filter_map(|path| header(&path).ok())
 }
 
 /// Files of what devices did.

@@ -99,8 +99,8 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     let limit = settings.duration.map(duration::shown);
     let limit = limit.map(|time| format!(" for {time}")).unwrap_or_default();
     status.line("Running", format_args!("{}{limit}", runnable.description));
-    let folder = directory.path().to_owned();
-    let watch = Watch::start(move || device_recording::is_any(&folder));
+    let (folder, memory) = (directory.path().to_owned(), directory.fallback_path());
+    let watch = Watch::start(move || device_recording::is_any(&folder, memory.as_deref()));
     let partner = Partner::start(directory.path().to_owned(), directory.fallback_path());
     let running = match launch::start(&runnable.launch, &runnable.name, settings.duration, &signals)
     {
@@ -115,7 +115,9 @@ pub fn run(options: &RunOptions, setup: Setup) -> Result<u8, Error> {
     }
     let ended = running.wait()?;
     let not_decoded = partner.finish();
-    let conditions = watch.finish(&device_recording::processes(directory.path()));
+    let memory = directory.fallback_path();
+    let own = device_recording::processes(directory.path(), memory.as_deref());
+    let conditions = watch.finish(&own);
     if let Some(machine) = &mut machine {
         machine.gpu = Some(Gpus { conditions, ..Gpus::default() });
     }

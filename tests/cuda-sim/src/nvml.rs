@@ -16,6 +16,8 @@ const POWER_CAP: c_ulonglong = 4;
 /// What a process that uses a device computes of the time, in percent; and its neighbor.
 const BUSY: c_uint = 90;
 const NEIGHBOR_BUSY: c_uint = 40;
+/// When everybody was busy, before the program.
+const BEFORE_US: c_ulonglong = 1_000_000;
 
 fn settings() -> Settings {
     Settings::parse(&std::env::var(SETTINGS).unwrap_or_default()).unwrap_or_default()
@@ -161,13 +163,14 @@ extern "C" fn nvmlDeviceGetProcessUtilization(
     count: *mut c_uint,
     since_us: c_ulonglong,
 ) -> c_int {
-    let row = |(pid, processors)| Use {
-        pid,
-        at_us: since_us + 1,
-        processors,
-        memory: 0,
-        encoder: 0,
-        decoder: 0,
-    };
-    put_all(users().into_iter().map(row).collect(), to, count)
+    let row =
+        |pid, processors, at_us| Use { pid, at_us, processors, memory: 0, encoder: 0, decoder: 0 };
+    // The driver keeps what was before, and gives places in which there is nothing.
+    let mut all = vec![row(0, c_uint::MAX, c_ulonglong::MAX)];
+    if since_us < BEFORE_US {
+        all.extend(users().into_iter().map(|(pid, _)| row(pid, 100, BEFORE_US)));
+    } else {
+        all.extend(users().into_iter().map(|(pid, busy)| row(pid, busy, since_us + 1)));
+    }
+    put_all(all, to, count)
 }

@@ -113,12 +113,15 @@ impl DeviceView {
             }
         }
         let share = |(blamed, part): (Blamed, f64)| {
-            let is_idle = blamed.part == Part::DeviceIdle
-                || matches!(
-                    blamed.subkind,
-                    Some(Subkind::StreamDependency | Subkind::DefaultStream)
-                );
-            Share { blamed, part, lost: if is_idle { part } else { 0.0 } }
+            let is_serial =
+                matches!(blamed.subkind, Some(Subkind::StreamDependency | Subkind::DefaultStream));
+            let lost = match blamed.part {
+                Part::DeviceIdle => part,
+                // Two that run at once save the shorter one, at most half of the time of both.
+                _ if is_serial => part / 2.0,
+                _ => 0.0,
+            };
+            Share { blamed, part, lost }
         };
         Shares {
             of_devices: parts.into_iter().map(share).collect(),

@@ -216,11 +216,18 @@ fn could_overlap(work: &Work) -> bool {
 
 /// Time of copies in which no kernel runs, because one of them was given to the default stream; and the span of most of it.
 pub(super) fn beside_default_stream(facts: &Facts<'_>) -> (u64, Option<SpanIdx>) {
+    let works = &facts.devices.works;
     let is_held =
-        |work| facts.gaps.held_by(work).is_some_and(|held| held.order == Order::DefaultStream);
+        |at| facts.gaps.held_by(at).is_some_and(|held| held.order == Order::DefaultStream);
+    let submitted = |work: &Work| Some(facts.devices.calls.get(work.call?.0)?.when.end_ns);
+    // A kernel is queued behind it.
+    let could_hide = |at: WorkIdx| {
+        let later = works[at.0..].iter().find(|it| matches!(it.deed, Deed::Kernel { .. }));
+        later.and_then(submitted).is_some_and(|when| when <= works[at.0].when.start_ns)
+    };
     facts.sum(facts.segments().filter_map(|(state, ns)| match state {
-        State::Runs(work) if could_overlap(&facts.devices.works[work.0]) && is_held(work) => {
-            Some((work, ns))
+        State::Runs(at) if could_overlap(&works[at.0]) && is_held(at) && could_hide(at) => {
+            Some((at, ns))
         }
         _ => None,
     }))

@@ -32,7 +32,16 @@ pub struct Region {
     pub confidence: Confidence,
 }
 
+/// Kernels that reach this part of a ceiling of the device are limited by it, however far the other one is.
+const NEAR: f64 = 0.6;
+
 impl Region {
+    /// Whether a ceiling is reached as far as kernels usually reach one.
+    pub fn is_near_a_ceiling(&self) -> bool {
+        let shares = self.point.iter().flat_map(|point| [point.bandwidth, point.arithmetic]);
+        shares.flatten().any(|share| NEAR <= share.median)
+    }
+
     /// Kind and sub-kind.
     pub fn kind(&self) -> (Kind, Option<Subkind>) {
         match self.says {

@@ -60,6 +60,8 @@ pub struct DeviceView {
     pub in_use_ns: u64,
     /// Why no verdict rests on the records; empty if one can.
     pub problems: Vec<String>,
+    /// Somebody else computed on a device that the program used.
+    pub is_shared: bool,
     /// By device: why its kernels cannot be held against what it reaches.
     pub held_back: BTreeMap<u32, String>,
     owners: BTreeMap<SpanIdx, SpanIdx>,
@@ -84,8 +86,12 @@ impl DeviceView {
         let in_use_ns = timelines.iter().map(|it| it.ns_of(|_| true)).sum();
         let mut problems = problems(devices);
         let mut held_back = BTreeMap::new();
-        for facts in &devices.known {
+        let mut is_shared = false;
+        // Others may be somebody else's.
+        let used = devices.numbers();
+        for facts in devices.known.iter().filter(|it| used.contains(&it.number)) {
             let Some(seen) = conditions::of(facts, &machine.conditions) else { continue };
+            is_shared |= !seen.others.is_empty();
             problems.extend(conditions::others(facts.number, seen));
             held_back
                 .extend(conditions::held_back(facts.number, seen).map(|why| (facts.number, why)));
@@ -107,6 +113,7 @@ impl DeviceView {
             rules,
             in_use_ns,
             problems,
+            is_shared,
             held_back,
             owners,
         })
@@ -163,11 +170,14 @@ impl DeviceView {
                 (Kind::Memory, Some(Subkind::DeviceBandwidth))
             }
             Deed::Copy { .. } => (Kind::Io, Some(Subkind::DeviceCopy)),
-            Deed::Kernel { .. } if !self.held_back.contains_key(&work.stream.device) => {
-                let region = work.span.and_then(|span| self.region(span));
-                region.map_or((Kind::Other, None), |(_, region)| region.kind())
+            Deed::Kernel { .. } => {
+                let is_held_back = self.held_back.contains_key(&work.stream.device);
+                let region = work.span.and_then(|span| self.region(span)).map(|(_, region)| region);
+                // What is near a ceiling at a lower clock is near it at its own.
+                let known = region.filter(|region| !is_held_back || region.is_near_a_ceiling());
+                known.map_or((Kind::Other, None), Region::kind)
             }
-            Deed::Kernel { .. } | Deed::Graph { .. } => (Kind::Other, None),
+            Deed::Graph { .. } => (Kind::Other, None),
         }
     }
 }

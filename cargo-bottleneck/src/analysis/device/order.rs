@@ -3,7 +3,7 @@
 //! The default stream (0) and every stream that was not made as a *non-blocking* one wait for each other: what is submitted to
 //! one of them begins when all that was submitted to the other one before is done, without a word in the program.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::profile::device::{CallIdx, Devices, StreamKey, StreamSort, WaitSort, WorkIdx};
 
@@ -97,11 +97,42 @@ fn by_events(devices: &Devices, held: &mut [Option<Held>]) {
     }
 }
 
-/// The newest work of a stream.
-#[derive(Clone, Copy, Debug)]
-struct Newest {
-    call: CallIdx,
-    end_ns: u64,
+/// What was submitted in a context so far.
+#[derive(Clone, Debug, Default)]
+struct Submitted {
+    /// By stream that blocks: its newest work.
+    newest: HashMap<StreamKey, CallIdx>,
+    /// The default stream, and its newest work.
+    default: Option<(StreamKey, CallIdx)>,
+    /// The stream that blocks whose work since then ends last, and when.
+    since: Option<(StreamKey, u64)>,
+}
+
+impl Submitted {
+    /// The stream that a new work has to wait for.
+    fn add(
+        &mut self,
+        stream: StreamKey,
+        sort: StreamSort,
+        call: CallIdx,
+        end_ns: u64,
+    ) -> Option<StreamKey> {
+        match sort {
+            StreamSort::NonBlocking => None,
+            StreamSort::Default => {
+                self.default = Some((stream, call));
+                self.since.take().map(|(other, _)| other)
+            }
+            StreamSort::Blocking => {
+                let before = self.newest.insert(stream, call);
+                if self.since.is_none_or(|(_, end)| end <= end_ns) {
+                    self.since = Some((stream, end_ns));
+                }
+                let held = self.default.filter(|(_, newest)| before < Some(*newest));
+                held.map(|(default, _)| default)
+            }
+        }
+    }
 }
 
 /// The default stream had work since the stream's own work before, or another stream since that of the default stream.
@@ -112,24 +143,14 @@ fn by_default_stream(devices: &Devices, held: &mut [Option<Held>]) {
     let mut by_call: Vec<(CallIdx, WorkIdx)> =
         devices.indexed_works().filter_map(|(index, work)| Some((work.call?, index))).collect();
     by_call.sort_unstable();
-    // By context, then by stream; streams that wait for no other are not in it.
-    let mut newest: HashMap<u32, BTreeMap<StreamKey, Newest>> = HashMap::new();
+    let mut by_context: HashMap<u32, Submitted> = HashMap::new();
     for (call, index) in by_call {
         let work = &devices.works[index.0];
         let stream = work.stream.without_device();
-        let Some(sort) = devices.streams.get(&stream).filter(|it| **it != StreamSort::NonBlocking)
-        else {
-            continue;
-        };
-        let of_context = newest.entry(stream.context).or_default();
-        let before = of_context.get(&stream).map(|it| it.call);
-        // The two sorts wait for each other, streams of the same sort do not.
-        let others = of_context.iter().filter(|(other, newest)| {
-            devices.streams.get(*other) != Some(sort) && before < Some(newest.call)
-        });
-        let last = others.max_by_key(|(_, newest)| newest.end_ns).map(|(&other, _)| other);
-        held[index.0] = last.map(|by| Held { by, order: Order::DefaultStream });
-        of_context.insert(stream, Newest { call, end_ns: work.when.end_ns });
+        let Some(&sort) = devices.streams.get(&stream) else { continue };
+        let submitted = by_context.entry(stream.context).or_default();
+        let by = submitted.add(stream, sort, call, work.when.end_ns);
+        held[index.0] = by.map(|by| Held { by, order: Order::DefaultStream });
     }
 }
 

@@ -163,13 +163,15 @@ fn default_stream(facts: &Facts<'_>) -> Option<Found> {
     let (idle_ns, of_idle) = facts.idle(Cause::DefaultStream, |_| true);
     let (copies_ns, of_copies) = copy_rules::beside_default_stream(facts);
     let ns = serial_ns + idle_ns + copies_ns;
+    let most = [(serial_ns, span), (idle_ns, of_idle), (copies_ns, of_copies)];
+    let span = most.into_iter().max_by_key(|(ns, _)| *ns).and_then(|(_, span)| span);
     (ns > 0).then(|| Found {
         rule: "default-stream",
         kind: Kind::Scheduling,
         subkind: Subkind::DefaultStream,
         what: "the default stream and other streams wait for each other without being told to",
         ns,
-        span: span.or(of_copies).or(of_idle),
+        span,
         evidence: vec![
             evidence("a small kernel runs while another stream waits for it", seconds(serial_ns), "s", Some(facts.in_use())),
             evidence("copies that could be hidden behind kernels", seconds(copies_ns), "s", Some(facts.in_use())),

@@ -9,7 +9,7 @@ pub(in crate::analysis) fn kernels(name: &str) -> String {
 
 /// What would settle what devices did where records of it cannot be trusted.
 pub(in crate::analysis) fn records() -> String {
-    "run it again, shorter or with fewer operations on devices, so that every record is kept"
+    "run it again, shorter or with fewer operations on devices; without CUDA graphs, or with a newer CUDA, if it is their records that are missing"
         .to_owned()
 }
 
@@ -28,9 +28,11 @@ pub(in crate::analysis) fn not_seen(reason: Option<&str>) -> String {
 }
 
 /// What would settle the time in the driver of a device, and waits that may be for it.
-pub(in crate::analysis) fn unseen(reason: Option<&str>) -> String {
-    match reason {
-        Some(_) => "let CUPTI tell what the device does: put that right which `not seen` names, or run where it is allowed".to_owned(),
-        None => "submit less from here, or wait for the device on a thread that has nothing else to do".to_owned(),
+pub(in crate::analysis) fn unseen(has_reason: bool) -> String {
+    if has_reason {
+        "let CUPTI tell what the device does: put that right which `not seen` names, or run where it is allowed"
+    } else {
+        "make contexts, load modules and allocate before the first request, and submit in fewer calls (CUDA graphs)"
     }
+    .to_owned()
 }

@@ -155,17 +155,28 @@ fn device(view: &DeviceView, timeline: &Timeline) -> gpu::Device {
     }
 }
 
+/// Kernels of one name that one span has launched.
+#[derive(Clone, Debug)]
+struct Launched {
+    kind: Kind,
+    ns: Vec<u64>,
+}
+
 fn kernel_rows(view: &DeviceView, labels: &Column<SpanIdx, Label>) -> Vec<gpu::Kernel> {
-    let mut times: BTreeMap<(&str, Option<SpanIdx>), Vec<u64>> = BTreeMap::new();
+    let mut times: BTreeMap<(&str, Option<SpanIdx>), Launched> = BTreeMap::new();
     for work in &view.devices.works {
         let name = match &work.deed {
             Deed::Kernel { name, .. } => name.as_ref(),
             Deed::Graph { .. } => "CUDA graph, undivided",
             Deed::Copy { .. } | Deed::Set { .. } => continue,
         };
-        times.entry((name, work.span)).or_default().push(work.when.ns());
+        let launched = times
+            .entry((name, work.span))
+            .or_insert_with(|| Launched { kind: view.kind(work).0, ns: Vec::new() });
+        launched.ns.push(work.when.ns());
     }
-    let row = |((name, span), mut all): ((&str, Option<SpanIdx>), Vec<u64>)| {
+    let row = |((name, span), launched): ((&str, Option<SpanIdx>), Launched)| {
+        let Launched { kind, ns: mut all } = launched;
         all.sort_unstable();
         let region = span.and_then(|span| view.region(span)).map(|(_, region)| region);
         gpu::Kernel {
@@ -174,9 +185,7 @@ fn kernel_rows(view: &DeviceView, labels: &Column<SpanIdx, Label>) -> Vec<gpu::K
             count: all.len() as u64,
             ns: all.iter().sum(),
             median_ns: all[all.len() / 2],
-            kind: region
-                .filter(|_| view.held_back.is_empty())
-                .map_or(Kind::Other, |region| region.kind().0),
+            kind,
             evidence: region
                 .and_then(|region| region.point.as_ref())
                 .map(kernels::evidence)

@@ -1,16 +1,16 @@
 //! Looks at devices while the program runs: whether something keeps them below their clock, and who else computes on them.
 //!
-//! A thread of the command. It does nothing until the program is seen to use a device, and then asks NVML [`PERIOD`] by
-//! [`PERIOD`], which costs the program nothing. A driver that does not answer is not waited for.
+//! A thread of the command. Until the program is seen to collect what devices do it looks at the headers of recordings, and then
+//! asks NVML [`PERIOD`] by [`PERIOD`]. A driver that does not answer is not waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::nvml::{Device, Nvml};
+use super::nvml::{Device, Nvml, Use};
 
 /// Between looks.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -94,6 +94,10 @@ fn look(stopped: &Receiver<()>, is_used: impl Fn() -> bool) -> Option<Vec<Seen>>
         .into_iter()
         .map(|device| (device, Seen { pci: device.pci, ..Seen::default() }))
         .collect();
+    for (device, seen) in &mut devices {
+        // The driver keeps what was before the program too.
+        seen.until_us = newest(&nvml.uses(*device, 0), now_us());
+    }
     loop {
         for (device, seen) in &mut devices {
             seen.add(nvml, *device);
@@ -102,6 +106,22 @@ fn look(stopped: &Receiver<()>, is_used: impl Fn() -> bool) -> Option<Vec<Seen>>
             return Some(devices.into_iter().map(|(_, seen)| seen).collect());
         }
     }
+}
+
+/// The time of the newest use; 0 if there is none.
+fn newest(uses: &[Use], now_us: u64) -> u64 {
+    uses.iter().filter(|it| is_sane(it, now_us)).map(|it| it.at_us).max().unwrap_or(0)
+}
+
+/// Some drivers give places in which there is nothing, with whatever lies there.
+fn is_sane(it: &Use, now_us: u64) -> bool {
+    it.percent <= 100 && it.at_us <= now_us
+}
+
+/// A little later than now on the driver's clock for uses, which is the time of day.
+fn now_us() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from((now + PATIENCE).as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What was seen so far.
@@ -127,7 +147,13 @@ impl Seen {
             self.heat += u32::from(reasons & HEAT != 0);
         }
         self.present.extend(nvml.processes(device).unwrap_or_default());
-        for it in nvml.uses(device, self.until_us) {
+        let uses = nvml.uses(device, self.until_us);
+        self.add_uses(&uses, now_us());
+    }
+
+    fn add_uses(&mut self, uses: &[Use], now_us: u64) {
+        let since_us = self.until_us;
+        for it in uses.iter().filter(|it| is_sane(it, now_us) && since_us < it.at_us) {
             let most = self.percent.entry(it.pid).or_default();
             *most = (*most).max(it.percent);
             self.until_us = self.until_us.max(it.at_us);
@@ -137,16 +163,17 @@ impl Seen {
     fn conditions(self, own: &BTreeSet<u32>) -> Conditions {
         // In a container the driver may number processes otherwise: then nobody knows which is the program.
         let is_known = self.present.iter().any(|pid| own.contains(pid));
+        let is_other = |pid| is_known && self.present.contains(pid) && !own.contains(pid);
         let others = self
             .percent
-            .into_iter()
-            .filter(|(pid, percent)| is_known && !own.contains(pid) && LEAST_PERCENT <= *percent);
+            .iter()
+            .filter(|(pid, percent)| is_other(pid) && LEAST_PERCENT <= **percent);
         Conditions {
             pci: self.pci,
             looks: self.looks,
             power: self.power,
             heat: self.heat,
-            others: others.map(|(pid, percent)| Other { pid, percent }).collect(),
+            others: others.map(|(&pid, &percent)| Other { pid, percent }).collect(),
         }
     }
 }
@@ -169,6 +196,21 @@ mod tests {
     fn who_computes_beside_the_program_is_named() {
         assert_eq!(others(&[10, 20, 21], &[(10, 90), (20, 40), (21, 1)]), [20]);
         assert_eq!(others(&[10, 11], &[(10, 90), (11, 90)]), [0; 0], "both are the program's");
+    }
+
+    #[test]
+    fn what_was_before_or_makes_no_sense_is_nothing() {
+        let before = [Use { pid: 20, percent: 90, at_us: 900 }];
+        let garbage = [
+            Use { pid: 0, percent: 4_000_000, at_us: 1_100 },
+            Use { pid: 7, percent: 50, at_us: u64::MAX },
+        ];
+        let until_us = newest(&[&before[..], &garbage[..]].concat(), 2_000);
+        assert_eq!(until_us, 900);
+        let mut seen = Seen { until_us, ..Seen::default() };
+        let later = [Use { pid: 21, percent: 30, at_us: 1_200 }];
+        seen.add_uses(&[&before[..], &garbage[..], &later[..]].concat(), 2_000);
+        assert_eq!((seen.percent, seen.until_us), (BTreeMap::from([(21, 30)]), 1_200));
     }
 
     #[test]
