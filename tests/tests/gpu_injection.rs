@@ -13,11 +13,20 @@ use serde_json::Value;
 
 /// `cargo bottleneck run --gpu --exec` on a simulated machine, with a cache that the tests have to themselves.
 fn run(machine: &Machine, program: &Path, variables: &[(&str, &str)]) -> Decoded {
+    run_with(&["--gpu"], machine, program, variables)
+}
+
+fn run_with(
+    flags: &[&str],
+    machine: &Machine,
+    program: &Path,
+    variables: &[(&str, &str)],
+) -> Decoded {
     let target = bottleneck().target();
     let reports = tempfile::tempdir_in(target).unwrap();
-    let words =
-        ["run", "--gpu", "--message-format", "json", "-o", reports.path().to_str().unwrap()];
-    let all = words.into_iter().chain(["--exec", "--", program.to_str().unwrap()]);
+    let words = ["--message-format", "json", "-o", reports.path().to_str().unwrap()];
+    let program = ["--exec", "--", program.to_str().unwrap()];
+    let all = ["run"].into_iter().chain(flags.iter().copied()).chain(words).chain(program);
     let mut command = bottleneck().command(workspace(), all);
     machine.prepare(&mut command).env("XDG_CACHE_HOME", target).envs(variables.iter().copied());
     Decoded { ran: Ran::of(command), truth: truth(machine) }
@@ -93,6 +102,21 @@ fn work_joins_the_spans_of_a_recorder_that_knows_nothing_of_devices() {
     let expected = [("\"one\"", "\"first\""), ("\"two\"", "\"second\"")]
         .map(|(kernel, span)| ((kernel.to_owned(), Some(span.to_owned())), 100));
     assert_eq!(found, BTreeMap::from(expected), "{:#}", summary["gpu"]);
+}
+
+#[test]
+fn without_the_flag_what_may_be_the_time_of_a_device_is_blamed_on_nobody() {
+    for setting in ["spin=0", "spin=1"] {
+        let machine = machine().with(setting).with_costs("one us=4000\ntwo us=2000\n").unwrap();
+        let decoded = run_with(&[], &machine, &with_spans_alone(), &[]);
+        assert_eq!(decoded.ran.code, Some(0), "{}", decoded.ran.stderr);
+        let summary = decoded.summary();
+        check(&summary);
+        let verdict = &summary["verdict"];
+        assert_eq!(verdict["kind"], "inconclusive", "{setting}: {verdict:#}");
+        let why = verdict["not_seen"].to_string();
+        assert!(why.contains("was run without `--gpu`"), "{setting}: {verdict:#}");
+    }
 }
 
 #[test]
