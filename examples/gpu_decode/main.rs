@@ -168,7 +168,7 @@ fn forward(gpu: &mut Gpu, fault: Option<&str>) -> Result<()> {
         Some("serial-streams") => gpu.both_streams_in_turn(64),
         Some("default-stream") => gpu.default_stream_in_turn(64),
         Some("tiny-kernels") => (0..400).try_for_each(|_| gpu.touch()),
-        Some("sync-each") => (0..100).try_for_each(|_| {
+        Some("sync-each") => (0..250).try_for_each(|_| {
             gpu.touch()?;
             gpu.wait()
         }),
