@@ -104,6 +104,15 @@ impl Drawing {
         self.work(Self::copy_of(bytes, from), number, range, Some(call))
     }
 
+    /// What was drawn last is a copy whose call promises to wait for it.
+    pub(crate) fn that_waits(mut self) -> Self {
+        if let Some(Work { deed: Deed::Copy { is_async, .. }, .. }) = self.devices.works.last_mut()
+        {
+            *is_async = false;
+        }
+        self
+    }
+
     fn wait(
         mut self,
         sort: WaitSort,

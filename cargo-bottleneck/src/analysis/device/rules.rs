@@ -336,6 +336,57 @@ mod tests {
     }
 
     #[test]
+    fn copies_whose_calls_wait_are_named() {
+        // host    [a][----copy----][b]
+        // device     |-a-|--copy--|   |-b-|
+        let drawing = Drawing::new()
+            .launch(1, 0..2 * US, "a", 7, 3 * US..53 * US)
+            .upload(1, 2 * US..104 * US, (1 << 20, MemoryKind::Pinned), 7, 53 * US..103 * US)
+            .that_waits()
+            .launch(1, 105 * US..106 * US, "b", 7, 107 * US..157 * US);
+        let rows = found(&drawing);
+        assert_eq!(rows[0], ("synchronous-copies", 50), "{rows:?}");
+        assert!(!rows.iter().any(|it| it.0 == "one-stream"), "it could not overlap: {rows:?}");
+    }
+
+    #[test]
+    fn shapes_that_a_library_uploads_for_each_operation_are_named() {
+        // stream 7  |-a-||s||-b-||s||-c-|   s: 64 bytes from memory as it comes
+        let tiny = (64, MemoryKind::Pageable);
+        let mut drawing = Drawing::new().launch(1, 0..US, "a", 7, 2 * US..22 * US);
+        for n in 0..2 {
+            let at = 22 + 25 * n;
+            drawing = drawing
+                .upload(1, (at - 20) * US..(at - 19) * US, tiny, 7, at * US..(at + 5) * US)
+                .launch(1, (at - 18) * US..(at - 17) * US, "b", 7, (at + 5) * US..(at + 25) * US);
+        }
+        let rows = found(&drawing);
+        assert_eq!(rows, [("hidden-uploads", 10)], "two in which no kernel runs");
+    }
+
+    #[test]
+    fn modules_that_load_between_kernels_are_named() {
+        let drawing = Drawing::new()
+            .launch(1, 0..2 * US, "a", 7, 5 * US..50 * US)
+            .overhead(4 << 16, 60 * US..190 * US)
+            .launch(1, 55 * US..202 * US, "b", 7, 205 * US..250 * US);
+        assert_eq!(found(&drawing), [("module-loading", 155)], "all of the gap");
+    }
+
+    #[test]
+    fn a_wait_with_nothing_to_wait_for_is_at_stake_alone() {
+        // host    [a][-----wait-----][wait]      [b]
+        // device     |------a------|                |-b-|
+        let drawing = Drawing::new()
+            .launch(1, 0..2 * US, "a", 7, 3 * US..50 * US)
+            .synchronize(1, 3 * US..52 * US, 7)
+            .synchronize(1, 52 * US..62 * US, 7)
+            .launch(1, 62 * US..64 * US, "b", 7, 65 * US..110 * US);
+        let rows = found(&drawing);
+        assert!(rows.contains(&("redundant-synchronize", 10)), "{rows:?}");
+    }
+
+    #[test]
     fn events_around_every_kernel_are_named() {
         let mut drawing = Drawing::new();
         for n in 0..10 {
