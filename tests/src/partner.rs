@@ -103,7 +103,7 @@ impl Tables {
 /// # Panics
 /// If the profile cannot be mapped.
 pub fn accompany(profile: &Path, is_over: &AtomicBool) {
-    let mut known = 0;
+    let mut known = (0, 0);
     while !is_over.load(Ordering::Relaxed) {
         // A period, not a wait for something: the command looks as often.
         std::thread::sleep(Duration::from_millis(10));
@@ -117,10 +117,12 @@ pub fn accompany(profile: &Path, is_over: &AtomicBool) {
         if tables.accesses_at == 0 || tables.recipes_at == 0 {
             continue;
         }
-        if tables.head.partner == 1 && known == tables.samples.len() {
+        // The code of an instruction comes some time after its first sample.
+        let there = (tables.samples.len(), tables.code.len());
+        if tables.head.partner == 1 && known == there {
             continue;
         }
-        known = tables.samples.len();
+        known = there;
         hand_out(profile, &tables);
     }
 }

@@ -115,6 +115,16 @@ fn samples_of_threads_without_spans_belong_to_the_span_that_waits_for_them() {
     assert!(tables.accesses.iter().any(|it| it.flags & FLAG_ADOPTED != 0 && it.node == node));
 }
 
+/// A list of threads that meets one while it is being made finds that it blocks the signal.
+#[test]
+fn threads_that_block_the_signal_at_first_are_sampled_later() {
+    let (tables, recorded, output) = run(WALKER, &["masked", "2"]);
+    assert_eq!(text(&output), "");
+    let node = recorded.reference("main/waits");
+    let adopted = tables.samples.iter().filter(|it| it.node == node && it.flags & 4 != 0);
+    assert!(20 < adopted.map(|it| it.count).sum::<u64>(), "{:?}", tables.samples);
+}
+
 #[test]
 fn memory_that_comes_and_goes_and_devices_are_never_probed() {
     let (tables, _, output) = run(WALKER, &["hostile", &seconds()]);

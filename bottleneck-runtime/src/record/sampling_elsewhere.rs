@@ -25,7 +25,9 @@ impl Threads {
 
     pub(super) fn leave(&self, _tid: u32) {}
 
-    pub(super) fn see(&self, _tids: &[u32], _own_tid: u32) {}
+    pub(super) fn see(&self, _tids: &[u32], _own_tid: u32) -> bool {
+        false
+    }
 }
 
 /// Nothing is kept going.

@@ -243,7 +243,7 @@ impl Sampler {
             self.tids.extend(attached().map(|recorder| recorder.tree.tid.load(Relaxed)));
             self.tids.sort_unstable();
         }
-        self.session.threads.see(&self.tids, self.own_tid);
+        let is_soon = self.session.threads.see(&self.tids, self.own_tid);
         let (tids, tasks, witness) = (&self.tids, &mut self.tasks, &mut self.witness);
         self.watched.retain_mut(|watched| {
             let lives = tids.binary_search(&watched.tid).is_ok();
@@ -279,7 +279,7 @@ impl Sampler {
             watched.take_next_recorder(&mut self.tasks, now_ns);
         }
         self.listed_ns = now_ns;
-        self.is_outdated = false;
+        self.is_outdated = is_soon;
     }
 
     /// Gives the known tasks that opened their first span their recorders. Unlike a list it reads no file, so that it need

@@ -2,6 +2,7 @@
 //!
 //! - `stable SECONDS`: walks over one large and one small buffer again and again, for so much CPU time of its thread.
 //! - `pool SECONDS`: threads without spans walk, and a span waits for them.
+//! - `masked SECONDS`: the same, but the threads block all signals in the first 50 ms of their CPU time.
 //! - `hostile SECONDS`: threads walk over memory that they map, unmap, protect and move all the time, and over a device.
 //! - `served SECONDS`: walks over memory whose page faults the program serves itself. Ends with 77 where that is refused.
 //! - `fork SECONDS`: forks and starts programs while it walks.
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     match args.first().map(String::as_str) {
         Some("stable") => stable(|| cpu_seconds() < seconds),
-        Some("pool") => pool(until),
+        Some("pool") => pool(until, || ()),
+        Some("masked") => pool(until, begin_masked),
         Some("hostile") => hostile(until),
         Some("served") => return served(until),
         Some("fork") => fork(until),
@@ -57,11 +59,28 @@ fn stable(goes_on: impl Fn() -> bool) {
     println!("{}", sum == rounds * ((2 << 20) + 2048 * 10_000));
 }
 
-fn pool(until: Instant) {
+/// Works with all signals blocked, as a thread is while it is being made.
+fn begin_masked() {
+    // SAFETY: all zeros is a valid `sigset_t`.
+    let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { std::mem::zeroed() };
+    // SAFETY: both are valid places.
+    unsafe {
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+    }
+    while cpu_seconds() < 0.05 {
+        std::hint::spin_loop();
+    }
+    // SAFETY: `before` was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+}
+
+fn pool(until: Instant, begin: fn()) {
     let _span = span!("waits");
     let threads: Vec<_> = (0..2)
         .map(|_| {
             std::thread::spawn(move || {
+                begin();
                 let data = vec![1_u64; 1 << 20];
                 while Instant::now() < until {
                     walk(&data, 8);

@@ -31,13 +31,34 @@ struct List {
 #[derive(Debug)]
 struct Sampled {
     tid: u32,
-    /// `None` for a thread that cannot be sampled: it blocks the signal, or there are too many.
-    timer: Option<(CpuTimer, &'static Slot)>,
+    standing: Standing,
 }
+
+#[derive(Debug)]
+enum Standing {
+    Timed {
+        /// Stops when it is dropped.
+        _timer: CpuTimer,
+        slot: &'static Slot,
+    },
+    /// It blocks the signal, as every thread does while it is being made: until it has first run.
+    Blocks {
+        recorder: Option<&'static Recorder>,
+        looks: u32,
+        /// Lists until it is looked at again.
+        lists_left: u32,
+    },
+    /// There are too many threads, or the kernel has no more timers.
+    Left,
+}
+
+/// Looks at a thread that blocks the signal for which a list is made early, and the most lists between two later looks.
+const EARLY_LOOKS: u32 = 16;
+const MOST_LISTS: u32 = 64;
 
 impl Drop for Sampled {
     fn drop(&mut self) {
-        if let Some((_, slot)) = &self.timer {
+        if let Standing::Timed { slot, .. } = &self.standing {
             slot.end();
         }
     }
@@ -74,8 +95,7 @@ impl Threads {
         let mut list = self.list();
         // What is there under this number may be of a thread that ended.
         list.remove(tid);
-        let can_sample = !signal::is_blocked_here(cpu_timer::SIGNAL);
-        list.add(tid, Some(recorder), can_sample);
+        list.add(tid, Some(recorder), signal::is_blocked_here(cpu_timer::SIGNAL));
     }
 
     /// The calling thread ends.
@@ -85,10 +105,11 @@ impl Threads {
         }
     }
 
-    /// These are all tasks of the process, in the order of their numbers; `own_tid` is not to be sampled.
-    pub(in crate::record) fn see(&self, tids: &[u32], own_tid: u32) {
+    /// These are all tasks of the process, in the order of their numbers; `own_tid` is not to be sampled. Returns whether to
+    /// look at them again soon.
+    pub(in crate::record) fn see(&self, tids: &[u32], own_tid: u32) -> bool {
         if self.problem.is_some() {
-            return;
+            return false;
         }
         let mut list = self.list();
         let gone: Vec<u32> = list
@@ -102,10 +123,10 @@ impl Threads {
         }
         for &tid in tids {
             if tid != own_tid && !list.sampled.iter().any(|sampled| sampled.tid == tid) {
-                let blocked = task::blocked_signals(tid).unwrap_or(u64::MAX);
-                list.add(tid, None, blocked & 1 << (cpu_timer::SIGNAL - 1) == 0);
+                list.add(tid, None, blocks_signal(tid));
             }
         }
+        list.look_again()
     }
 
     /// Samples no thread any more.
@@ -117,17 +138,52 @@ impl Threads {
 }
 
 impl List {
-    fn add(&mut self, tid: u32, recorder: Option<&'static Recorder>, can_sample: bool) {
-        let slot = if can_sample && !self.is_over { self.slot() } else { None };
-        let timer = slot.and_then(|slot| {
-            let value = slot.begin(recorder, u64::from(tid));
-            let timer = CpuTimer::start(tid, value).ok();
-            if timer.is_none() {
-                self.free.push(slot);
+    fn add(&mut self, tid: u32, recorder: Option<&'static Recorder>, blocks_signal: bool) {
+        let standing = if blocks_signal {
+            Standing::Blocks { recorder, looks: 0, lists_left: 0 }
+        } else {
+            self.start(tid, recorder)
+        };
+        self.sampled.push(Sampled { tid, standing });
+    }
+
+    /// Gives a thread a timer and a slot.
+    fn start(&mut self, tid: u32, recorder: Option<&'static Recorder>) -> Standing {
+        let slot = if self.is_over { None } else { self.slot() };
+        let Some(slot) = slot else { return Standing::Left };
+        let value = slot.begin(recorder, u64::from(tid));
+        if let Ok(timer) = CpuTimer::start(tid, value) {
+            Standing::Timed { _timer: timer, slot }
+        } else {
+            self.free.push(slot);
+            Standing::Left
+        }
+    }
+
+    /// Looks at threads that blocked the signal, ever more seldom. Returns whether to list threads early for it.
+    fn look_again(&mut self) -> bool {
+        let mut is_early = false;
+        let mut ready = Vec::new();
+        for (at, sampled) in self.sampled.iter_mut().enumerate() {
+            let Standing::Blocks { recorder, looks, lists_left } = &mut sampled.standing else {
+                continue;
+            };
+            if let Some(left) = lists_left.checked_sub(1) {
+                *lists_left = left;
+            } else if blocks_signal(sampled.tid) {
+                *looks += 1;
+                let is_soon = *looks < EARLY_LOOKS;
+                is_early |= is_soon;
+                let beyond = looks.saturating_sub(EARLY_LOOKS).min(MOST_LISTS.ilog2());
+                *lists_left = if is_soon { 0 } else { (1 << beyond) - 1 };
+            } else {
+                ready.push((at, *recorder));
             }
-            Some((timer?, slot))
-        });
-        self.sampled.push(Sampled { tid, timer });
+        }
+        for (at, recorder) in ready {
+            self.sampled[at].standing = self.start(self.sampled[at].tid, recorder);
+        }
+        is_early
     }
 
     /// A slot that no thread has.
@@ -143,7 +199,13 @@ impl List {
     fn remove(&mut self, tid: u32) {
         if let Some(at) = self.sampled.iter().position(|sampled| sampled.tid == tid) {
             let sampled = self.sampled.swap_remove(at);
-            self.free.extend(sampled.timer.as_ref().map(|(_, slot)| *slot));
+            if let Standing::Timed { slot, .. } = &sampled.standing {
+                self.free.push(slot);
+            }
         }
     }
+}
+
+fn blocks_signal(tid: u32) -> bool {
+    task::blocked_signals(tid).unwrap_or(u64::MAX) & 1 << (cpu_timer::SIGNAL - 1) != 0
 }
