@@ -2,7 +2,6 @@
 
 mod at_site;
 pub mod command;
-pub mod executor;
 pub mod gpu;
 pub mod hostile;
 #[cfg(target_arch = "x86_64")]

@@ -14,8 +14,8 @@ use std::future::ready;
 use std::num::ParseIntError;
 use std::pin::Pin;
 
+use bottleneck_attribute::executor::block_on;
 use bottleneck_runtime::bottleneck;
-use bottleneck_tests::executor::block_on;
 
 /// Begins with items, which clippy wants in front of statements.
 #[bottleneck]

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bottleneck_attribute::executor::block_on;
 use bottleneck_runtime::bottleneck;
-use bottleneck_tests::executor::block_on;
 
 /// Long enough to stand out from the noise of a loaded machine.
 const NAP: Duration = Duration::from_millis(50);

@@ -14,8 +14,8 @@ use std::process::{Command, ExitCode};
 use std::sync::{Barrier, Mutex};
 use std::{env, fs, io, ptr, thread};
 
+use bottleneck_attribute::executor::block_on;
 use bottleneck_runtime::{Dtype, Work, bottleneck, span, work};
-use bottleneck_tests::executor::block_on;
 
 const ROUNDS: u64 = 300;
 

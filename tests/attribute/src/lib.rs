@@ -1,0 +1,3 @@
+//! What the programs of `ui` and those of the other tests share.
+
+pub mod executor;
