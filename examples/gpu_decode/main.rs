@@ -30,19 +30,21 @@ const FAULTS: [(&str, &str); 9] = [
     ("flop-bound", "compute: kernels that compute much and read nothing"),
 ];
 
-const USAGE: &str = "usage: gpu_decode [--fault NAME] [--tokens N] | --measure";
+const USAGE: &str = "usage: gpu_decode [--fault NAME] [--tokens N] [--undeclared] | --measure";
 
 /// What the command line asks for.
 struct Options {
     fault: Option<&'static str>,
     tokens: u32,
+    /// Spans do not say what their kernels do.
+    is_undeclared: bool,
     /// Times of single operations by events, to compare reports with.
     measures: bool,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> std::result::Result<Self, String> {
-        let mut res = Self { fault: None, tokens: 400, measures: false };
+        let mut res = Self { fault: None, tokens: 400, is_undeclared: false, measures: false };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("no value behind `{argument}`"));
             match argument.as_str() {
@@ -54,6 +56,7 @@ impl Options {
                 "--tokens" => {
                     res.tokens = value()?.parse().map_err(|why| format!("--tokens: {why}"))?;
                 }
+                "--undeclared" => res.is_undeclared = true,
                 "--measure" => res.measures = true,
                 _ => return Err(format!("`{argument}` is not known")),
             }
@@ -104,7 +107,7 @@ fn decode(options: &Options) -> Result<f64> {
     }
     let start = Instant::now();
     for number in 0..options.tokens {
-        token(&mut gpu, options.fault, number)?;
+        token(&mut gpu, options, number)?;
     }
     gpu.finish()?;
     Ok(start.elapsed().as_secs_f64())
@@ -128,7 +131,8 @@ fn measure(gpu: &mut Gpu) -> Result<f64> {
 
 /// Submits a token, and takes the result of the one before.
 #[bottleneck(request)]
-fn token(gpu: &mut Gpu, fault: Option<&str>, number: u32) -> Result<()> {
+fn token(gpu: &mut Gpu, options: &Options, number: u32) -> Result<()> {
+    let fault = options.fault;
     match fault {
         Some("host-starved") => {
             gpu.finish()?;
@@ -137,7 +141,7 @@ fn token(gpu: &mut Gpu, fault: Option<&str>, number: u32) -> Result<()> {
         _ => prepare(Duration::from_micros(20)),
     }
     upload(gpu, fault, number)?;
-    forward(gpu, fault)?;
+    forward(gpu, options)?;
     download(gpu)
 }
 
@@ -160,11 +164,12 @@ fn upload(gpu: &mut Gpu, fault: Option<&str>, number: u32) -> Result<()> {
 }
 
 #[bottleneck(cuda_stream = gpu.compute())]
-fn forward(gpu: &mut Gpu, fault: Option<&str>) -> Result<()> {
-    match fault {
-        Some("hbm-bound") => layers(gpu, 16, 0),
-        Some("flop-bound") => layers(gpu, 0, 16),
-        Some("pageable" | "small-copies") => layers(gpu, 2, 2),
+fn forward(gpu: &mut Gpu, options: &Options) -> Result<()> {
+    let mut layers = |reading, computing| layers(gpu, reading, computing, options.is_undeclared);
+    match options.fault {
+        Some("hbm-bound") => layers(16, 0),
+        Some("flop-bound") => layers(0, 16),
+        Some("pageable" | "small-copies") => layers(2, 2),
         Some("serial-streams") => gpu.both_streams_in_turn(64),
         Some("default-stream") => gpu.default_stream_in_turn(64),
         Some("tiny-kernels") => (0..400).try_for_each(|_| gpu.touch()),
@@ -172,16 +177,18 @@ fn forward(gpu: &mut Gpu, fault: Option<&str>) -> Result<()> {
             gpu.touch()?;
             gpu.wait()
         }),
-        _ => layers(gpu, 4, 4),
+        _ => layers(4, 4),
     }
 }
 
 /// So many kernels that read, and so many that compute.
 #[bottleneck]
-fn layers(gpu: &mut Gpu, reading: u32, computing: u32) -> Result<()> {
+fn layers(gpu: &mut Gpu, reading: u32, computing: u32, is_undeclared: bool) -> Result<()> {
     let (flops, bytes) =
         (f64::from(computing) * gpu::FLOPS_OF_MULTIPLY, f64::from(reading) * gpu::BYTES_OF_READ);
-    work(Work { flops, bytes, dtype: Dtype::F32 });
+    if !is_undeclared {
+        work(Work { flops, bytes, dtype: Dtype::F32 });
+    }
     for _ in 0..reading {
         gpu.read_weights()?;
     }

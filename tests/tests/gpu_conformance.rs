@@ -168,7 +168,9 @@ fn takes_its_turn(truth: &[Value]) {
     assert_eq!(ns(before, "end"), ns(host, "ready"));
     assert!(ns(host, "ready") <= ns(host, "start") && ns(host, "start") <= ns(host, "end"));
     assert!(ns(behind, "host") < ns(host, "end"), "it was submitted while the function ran");
-    assert_eq!((ns(behind, "ready"), ns(behind, "start")), (ns(host, "end"), ns(host, "end")));
+    // Later than the function's end only if its call was held up.
+    assert!(ns(host, "end") <= ns(behind, "ready"));
+    assert_eq!(ns(behind, "ready"), ns(behind, "start"));
     let copies = of(truth, "copy");
     let copy = copies.iter().find(|it| it["direction"] == "h2d").unwrap();
     assert!(ns(behind, "end") <= ns(copy, "ready") && ns(behind, "corr") < ns(copy, "corr"));

@@ -292,3 +292,67 @@ fn a_wait_that_spins_for_a_device_that_is_not_seen_is_no_arithmetic() {
     let headline = unseen("spin=1")["headline"].to_string();
     assert!(headline.contains("in the driver of a device"), "{headline}");
 }
+
+/// A run of kernels whose spans declare nothing.
+fn undeclared(setting: &str, fault: &str) -> Value {
+    watched(setting, &["--undeclared", "--fault", fault, "--tokens", "400"])
+}
+
+#[test]
+fn counters_tell_memory_from_arithmetic_where_nothing_is_declared() {
+    in_one_of_three(|| {
+        for (fault, kind, subkind) in [
+            ("hbm-bound", "memory", "device bandwidth"),
+            ("flop-bound", "compute", "device arithmetic"),
+        ] {
+            let summary = undeclared("counters=1", fault);
+            let verdict = &summary["verdict"];
+            assert_eq!(verdict["kind"], kind, "{verdict:#}");
+            assert_eq!(verdict["subkind"], subkind, "{verdict:#}");
+            let evidence = verdict["evidence"].as_array().unwrap();
+            let counted: Vec<&Value> =
+                evidence.iter().filter(|it| it["source"] == "counter").collect();
+            assert!(counted.iter().any(|it| it["value"].as_f64() > Some(90.0)), "{verdict:#}");
+            assert_eq!(summary["gpu"]["level"], "counters");
+            assert_eq!(summary["gpu"]["kernels"][0]["kind"], kind);
+        }
+    });
+}
+
+#[test]
+fn what_was_counted_is_what_the_device_did() {
+    in_one_of_three(|| {
+        let machine = Machine::new().unwrap().with("data=0");
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let decoded = decode(&machine, &["--tokens", "400"]);
+        drop(turn);
+        let summary = decoded.summary();
+        let device = &summary["gpu"]["devices"][0];
+        let used = |part: &str| {
+            let kernels = decoded.truth.iter().filter(|it| is_kernel(it));
+            let one = |it: &Value| {
+                let ns = it["end"].as_u64().unwrap() - it["start"].as_u64().unwrap();
+                it[part].as_f64().unwrap() * ns as f64
+            };
+            kernels.map(one).sum::<f64>() / device["in_use_ns"].as_f64().unwrap()
+        };
+        let counters = &device["counters"];
+        about(counters["memory"].as_f64().unwrap(), used("memory"), "memory");
+        assert_eq!(counters["units"][0]["name"], "f32 units");
+        about(counters["units"][0]["share"].as_f64().unwrap(), used("arithmetic"), "f32 units");
+    });
+}
+
+#[test]
+fn without_counters_nothing_is_said_of_what_is_not_declared() {
+    for (setting, why) in [("counters=0", "before Hopper"), ("divided=1", "MIG")] {
+        let summary = undeclared(setting, "hbm-bound");
+        let verdict = &summary["verdict"];
+        assert_eq!(verdict["kind"], "inconclusive", "{verdict:#}");
+        assert!(verdict["not_seen"].to_string().contains("declares no work"), "{verdict:#}");
+        let device = &summary["gpu"]["devices"][0];
+        assert!(device["counters"].is_null());
+        assert!(device["not_counted"].as_str().unwrap().contains(why), "{device:#}");
+        assert_eq!(summary["gpu"]["level"], "activity");
+    }
+}

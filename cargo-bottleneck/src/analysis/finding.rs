@@ -13,8 +13,9 @@ use crate::report::model::{self, Confidence, Evidence, Source};
 use super::blame::Part;
 use super::cause::Cause;
 use super::classify::Reason;
+use super::device::kernels::Region;
 use super::device::rules::Found;
-use super::device::{self, settle, unseen};
+use super::device::{settle, unseen};
 use super::facts::Facts;
 use super::gain::{self, Gain};
 use super::identity::path_names;
@@ -242,8 +243,7 @@ impl Finding {
                 };
                 let of = Some(seconds(facts.ledger.in_flight_ns));
                 add(what.to_owned(), seconds(self.own_ns), "s", of, Source::Measured);
-                let region = self.region(facts).and_then(|region| region.point.as_ref());
-                let of_region = region.into_iter().flat_map(device::kernels::evidence);
+                let of_region = self.region(facts).into_iter().flat_map(Region::evidence);
                 let is_known = self.part == Part::Device && facts.records_are_whole();
                 res.extend(of_region.filter(|_| is_known));
                 res.extend(self.rules(facts).flat_map(|rule| rule.evidence.iter().cloned()));
@@ -341,10 +341,13 @@ impl Finding {
                 {
                     return vec![why.to_owned()];
                 }
-                vec![
+                let counted = self.region(facts).is_some_and(|region| region.counted.is_some());
+                let what = if counted {
+                    "what holds kernels back that bring neither memory nor units near their most"
+                } else {
                     "what limits kernels whose span declares no work: times alone do not tell"
-                        .to_owned(),
-                ]
+                };
+                vec![what.to_owned()]
             }
             (Part::Waits | Part::HeldUp | Part::Device | Part::DeviceIdle, _) => Vec::new(),
             (Part::Preempted, _) => vec!["who had the CPU meanwhile".to_owned()],
@@ -367,7 +370,10 @@ impl Finding {
                 Some(view) if !view.held_back.is_empty() && self.region(facts).is_some() => {
                     settle::conditions()
                 }
-                _ => settle::kernels(name),
+                _ => match self.region(facts).and_then(|region| region.counted.as_ref()) {
+                    Some(counted) => settle::counted(name, counted),
+                    None => settle::kernels(name),
+                },
             },
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
@@ -464,7 +470,7 @@ impl Finding {
     }
 
     /// The declared work of its kernels.
-    fn region<'f>(&self, facts: &Facts<'f>) -> Option<&'f device::kernels::Region> {
+    fn region<'f>(&self, facts: &Facts<'f>) -> Option<&'f Region> {
         facts.devices?.region(self.lead).map(|(_, region)| region)
     }
 

@@ -153,6 +153,13 @@ fn devices(page: &mut Page, gpus: &Gpus) {
         }
     };
     page.line("their work", &cupti);
+    let counters = match &gpus.counters_problem {
+        None if gpus.has_counters => "counters (NVML's GPM) tell which are in use".to_owned(),
+        problem => {
+            format!("not counted: {}", problem.as_deref().unwrap_or("no reason is given"))
+        }
+    };
+    page.line("their parts", &counters);
 }
 
 fn of_data(read: &CacheRead) -> String {

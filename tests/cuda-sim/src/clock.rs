@@ -96,7 +96,7 @@ fn look_again() {
     }
 }
 
-fn monotonic() -> Ns {
+pub(crate) fn monotonic() -> Ns {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes the time to where the pointer leads.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };

@@ -11,6 +11,7 @@ pub mod device;
 pub mod driver;
 pub mod engine;
 pub mod error;
+mod gpm;
 pub mod harness;
 pub mod memory;
 pub mod model;

@@ -45,6 +45,17 @@ impl Shape {
     }
 }
 
+/// Parts of a device that are in use, 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Uses {
+    /// Of the bandwidth of its memory.
+    pub memory: f64,
+    /// Of its arithmetic peak.
+    pub arithmetic: f64,
+    /// Of its processors.
+    pub processors: f64,
+}
+
 impl Cost {
     /// How long a launch takes when it is alone.
     #[expect(
@@ -62,6 +73,20 @@ impl Cost {
         let part = self.occupancy(shape, settings).max(1.0 / f64::from(settings.processors));
         let ns = (flops / settings.flops).max(bytes / settings.bandwidth) / part;
         (ns.round() as Ns).max(settings.kernel_ns)
+    }
+
+    /// The parts of the device's peaks that a launch of this length uses.
+    #[expect(clippy::cast_precision_loss, reason = "a time of a test")]
+    pub fn uses(&self, shape: Shape, settings: &Settings, length: Ns) -> Uses {
+        let ns = length.max(1) as f64;
+        let part = |amount: f64, of_thread: f64, peak: f64| {
+            ((amount + of_thread * shape.threads()) / ns / peak).min(1.0)
+        };
+        Uses {
+            memory: part(self.bytes, self.bytes_per_thread, settings.bandwidth),
+            arithmetic: part(self.flops, self.flops_per_thread, settings.flops),
+            processors: self.occupancy(shape, settings),
+        }
     }
 
     /// The part of the processors that it takes.
@@ -134,6 +159,23 @@ mod tests {
         let settings = Settings::default();
         let part = |text: &str| costs(text).unwrap()["k"].occupancy(SHAPE, &settings);
         assert!((part("k") - 0.5).abs() < 1e-9 && (part("k occupancy=0.1") - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_limits_a_kernel_is_used_up() {
+        let settings = Settings::default();
+        let uses = |text: &str| {
+            let cost = costs(text).unwrap()["k"];
+            cost.uses(SHAPE, &settings, cost.length(SHAPE, &settings))
+        };
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-3, "{a} {b}");
+        let reads = uses("k bytes=3e8 flops=3e8 occupancy=1");
+        near(reads.memory, 1.0);
+        near(reads.arithmetic, 0.05);
+        // Half of the processors reach half of the peak.
+        let computes = uses("k flops=3e9");
+        near(computes.arithmetic, 0.5);
+        near(computes.processors, 0.5);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::settings::{FIRST_BUS, SETTINGS, Settings, TRUTH};
 
-const INVALID_ARGUMENT: c_int = 2;
+pub(crate) const INVALID_ARGUMENT: c_int = 2;
 const INSUFFICIENT_SIZE: c_int = 7;
 /// Reasons for a clock below its most: the device idles, or its power is limited.
 const IDLES: c_ulonglong = 1;
@@ -19,7 +19,7 @@ const NEIGHBOR_BUSY: c_uint = 40;
 /// When everybody was busy, before the program.
 const BEFORE_US: c_ulonglong = 1_000_000;
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings::parse(&std::env::var(SETTINGS).unwrap_or_default()).unwrap_or_default()
 }
 
@@ -47,7 +47,7 @@ fn users() -> Vec<(c_uint, c_uint)> {
     own.map(|pid| (pid, BUSY)).chain(neighbor).collect()
 }
 
-fn put<T>(to: *mut T, value: T) -> c_int {
+pub(crate) fn put<T>(to: *mut T, value: T) -> c_int {
     if to.is_null() {
         return INVALID_ARGUMENT;
     }

@@ -76,6 +76,10 @@ pub struct Settings {
     pub has_no_times: bool,
     /// The device is kept below its clock by a limit of its power.
     pub has_power_cap: bool,
+    /// The device has the counters that NVML's GPM tells, as newer ones have; and it is divided into instances.
+    pub has_counters: bool,
+    /// See `has_counters`.
+    pub is_divided: bool,
     /// Another process that computes on the device, as NVML has it.
     pub neighbor: Option<u32>,
     /// Calls are named on stderr.
@@ -111,6 +115,8 @@ impl Default for Settings {
             drop_every: 0,
             has_no_times: false,
             has_power_cap: false,
+            has_counters: true,
+            is_divided: false,
             neighbor: None,
             is_traced: false,
         }
@@ -168,6 +174,8 @@ impl Settings {
             "drop_every" => self.drop_every = value.parse().ok()?,
             "no_times" => self.has_no_times = switch(value)?,
             "power_cap" => self.has_power_cap = switch(value)?,
+            "counters" => self.has_counters = switch(value)?,
+            "divided" => self.is_divided = switch(value)?,
             "neighbor" => self.neighbor = Some(value.parse().ok()?),
             "trace" => self.is_traced = switch(value)?,
             _ => return None,

@@ -6,7 +6,7 @@
 //!
 //! | `op` | fields |
 //! |---|---|
-//! | `kernel` | `name stream start end ready` |
+//! | `kernel` | `name device stream start end ready`, and the parts of the device's peaks that it uses: `memory arithmetic processors` |
 //! | `copy` | `direction pinned bytes stream start end ready host_until` |
 //! | `set` | `bytes stream start end ready` |
 //! | `host` | `stream start end ready`: a host function |

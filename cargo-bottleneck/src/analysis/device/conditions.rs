@@ -1,8 +1,11 @@
 //! Whether times of a device are the program's own: what the driver said of the device meanwhile.
 
-use crate::machine::gpu::Conditions;
+use crate::machine::gpu::{Conditions, UNITS, Window};
 use crate::number::percent;
 use crate::profile::device::DeviceFacts;
+use crate::report::model::gpu::{Counters, Unit};
+
+use super::timeline::Timeline;
 
 /// Held back for less than this part of the looks, a device is still what it is.
 const LEAST: f64 = 0.2;
@@ -42,6 +45,37 @@ pub(super) fn held_back(device: u32, seen: &Conditions) -> Option<String> {
     })
 }
 
+/// What was counted from a device's first work to its last; why nothing was, or `None` where nobody knows.
+pub(super) fn counters(
+    seen: &Conditions,
+    timeline: &Timeline,
+    start_ns: u64,
+) -> Option<Result<Counters, String>> {
+    if let Some(why) = &seen.not_counted {
+        return Some(Err(why.clone()));
+    }
+    let from_ns = start_ns + timeline.segments.first()?.start_ns;
+    let until_ns = start_ns + timeline.segments.last()?.end_ns;
+    let windows: Vec<&Window> =
+        seen.windows.iter().filter(|it| from_ns <= it.from_ns && it.until_ns <= until_ns).collect();
+    let ns: u64 = windows.iter().map(|it| it.ns()).sum();
+    if ns == 0 {
+        return (!seen.windows.is_empty())
+            .then(|| Err("it was in use for too short a time".to_owned()));
+    }
+    let mean = |of: &dyn Fn(&Window) -> u16| {
+        windows.iter().map(|it| f64::from(of(it)) / 1e3 * it.ns() as f64).sum::<f64>() / ns as f64
+    };
+    let unit = |(at, name): (usize, &&str)| Unit {
+        name: (*name).to_owned(),
+        share: mean(&|it| it.units[at]),
+    };
+    let mut units: Vec<Unit> = UNITS.iter().enumerate().map(unit).collect();
+    units.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let (memory, busy) = (mean(&|it| it.memory), mean(&|it| it.busy));
+    Some(Ok(Counters { windows: windows.len() as u64, ns, memory, busy, units }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +97,32 @@ mod tests {
         assert_eq!(held_back(0, &seen(10, 1)), None);
         assert_eq!(held_back(0, &seen(2, 2)), None, "too few");
         assert!(held_back(0, &seen(10, 5)).is_some_and(|why| why.contains("power in 50% of 10")));
+    }
+
+    #[test]
+    fn windows_count_while_the_device_is_in_use() {
+        use crate::analysis::device::timeline::{Segment, State};
+        use crate::profile::device::WorkIdx;
+
+        // in use    |----------|          from 100 to 300, in a recording that began at 1000
+        // windows |--A--|--B--|--C--|
+        let window = |from_ns, memory| Window {
+            from_ns,
+            until_ns: from_ns + 90,
+            memory,
+            ..Window::default()
+        };
+        let windows = vec![window(1050, 900), window(1150, 400), window(1250, 900)];
+        let seen = Conditions { windows, ..Conditions::default() };
+        let segment = Segment { start_ns: 100, end_ns: 300, state: State::Runs(WorkIdx(0)) };
+        let timeline = Timeline { device: 0, segments: vec![segment] };
+        let counted = counters(&seen, &timeline, 1000).unwrap().unwrap();
+        assert_eq!((counted.windows, counted.ns), (1, 90));
+        assert!((counted.memory - 0.4).abs() < 1e-9);
+        let not_counted = Some("no".to_owned());
+        let refused = Conditions { not_counted, ..Conditions::default() };
+        assert_eq!(counters(&refused, &timeline, 0).unwrap().unwrap_err(), "no");
+        assert!(counters(&Conditions::default(), &timeline, 0).is_none());
     }
 
     #[test]

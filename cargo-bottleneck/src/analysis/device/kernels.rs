@@ -11,10 +11,11 @@ use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
 use crate::machine::gpu::GpuCeilings;
 use crate::profile::device::{Deed, Devices, Work};
-use crate::profile::{Profile, SpanIdx};
+use crate::profile::{Profile, SiteIdx, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
 
 use super::ceilings;
+use super::counted::Counted;
 use super::stretches::Stretches;
 
 /// What is known of the kernels of one region.
@@ -26,6 +27,8 @@ pub struct Region {
     pub kernels: u64,
     /// Where they lie under the roofline of their device; `None` where it has no ceilings.
     pub point: Option<Point>,
+    /// What counters of the device say of them; `None` where declared work decides, or nothing was counted.
+    pub counted: Option<Counted>,
     /// What limits them.
     pub says: Says,
     /// How sure that is.
@@ -33,13 +36,20 @@ pub struct Region {
 }
 
 /// Kernels that reach this part of a ceiling of the device are limited by it, however far the other one is.
-const NEAR: f64 = 0.6;
+pub(super) const NEAR: f64 = 0.6;
 
 impl Region {
     /// Whether a ceiling is reached as far as kernels usually reach one.
     pub fn is_near_a_ceiling(&self) -> bool {
         let shares = self.point.iter().flat_map(|point| [point.bandwidth, point.arithmetic]);
-        shares.flatten().any(|share| NEAR <= share.median)
+        let is_counted = self.counted.as_ref().is_some_and(|it| NEAR <= it.memory.max(it.unit.1));
+        is_counted || shares.flatten().any(|share| NEAR <= share.median)
+    }
+
+    /// What was measured of it.
+    pub(in crate::analysis) fn evidence(&self) -> Vec<Evidence> {
+        let of_work = self.point.iter().flat_map(evidence);
+        of_work.chain(self.counted.iter().flat_map(Counted::evidence)).collect()
     }
 
     /// Kind and sub-kind.
@@ -59,20 +69,49 @@ pub(super) fn regions(
     devices: &Devices,
     measured: &[GpuCeilings],
 ) -> BTreeMap<SpanIdx, Region> {
-    let mut by_owner: BTreeMap<SpanIdx, Vec<&Work>> = BTreeMap::new();
-    for work in devices.works.iter().filter(|it| matches!(it.deed, Deed::Kernel { .. })) {
-        if let Some(owner) = work.span.and_then(|span| declaring(profile, span)) {
-            by_owner.entry(owner).or_default().push(work);
-        }
-    }
+    let by_owner = by_owner(devices, |span| declaring(profile, span));
     let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
-        let times = Stretches::of(works.iter().map(|it| (it.when.start_ns, it.when.end_ns)));
         let device = works.first().map_or(0, |it| it.stream.device);
-        let region =
-            judged(profile, devices, measured, owner, device, times.ns(), works.len() as u64);
-        (owner, region)
+        let (ns, kernels) = (time(&works), works.len() as u64);
+        (owner, judged(profile, devices, measured, owner, device, ns, kernels))
     };
     by_owner.into_iter().map(region).collect()
+}
+
+/// The regions whose limits counters tell, by the span that stands for their phase: `owners` has it for each span that launched.
+pub(super) fn counted_regions(
+    profile: &Profile,
+    devices: &Devices,
+    phases: &BTreeMap<SiteIdx, Counted>,
+    owners: &BTreeMap<SpanIdx, SpanIdx>,
+) -> BTreeMap<SpanIdx, Region> {
+    let by_owner = by_owner(devices, |span| owners.get(&span).copied());
+    let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
+        let counted = phases.get(&profile.spans[owner].site)?.clone();
+        let (ns, kernels) = (time(&works), works.len() as u64);
+        let (says, confidence) = (counted.says, Confidence::Moderate);
+        Some((owner, Region { ns, kernels, point: None, counted: Some(counted), says, confidence }))
+    };
+    by_owner.into_iter().filter_map(region).collect()
+}
+
+/// Kernels by the span that answers for what launched them.
+fn by_owner(
+    devices: &Devices,
+    owner: impl Fn(SpanIdx) -> Option<SpanIdx>,
+) -> BTreeMap<SpanIdx, Vec<&Work>> {
+    let mut res: BTreeMap<SpanIdx, Vec<&Work>> = BTreeMap::new();
+    for work in devices.works.iter().filter(|it| matches!(it.deed, Deed::Kernel { .. })) {
+        if let Some(owner) = work.span.and_then(&owner) {
+            res.entry(owner).or_default().push(work);
+        }
+    }
+    res
+}
+
+/// Time in which any of these runs, in ns.
+fn time(works: &[&Work]) -> u64 {
+    Stretches::of(works.iter().map(|it| (it.when.start_ns, it.when.end_ns))).ns()
 }
 
 /// The nearest span that declares work, `span` or one around it.
@@ -89,7 +128,7 @@ pub(super) fn declaring(profile: &Profile, span: SpanIdx) -> Option<SpanIdx> {
 }
 
 /// What was measured of a region: its rates, against the ceilings of the device.
-pub(in crate::analysis) fn evidence(point: &Point) -> Vec<Evidence> {
+fn evidence(point: &Point) -> Vec<Evidence> {
     let mut res = Vec::new();
     // The ceiling is found again from the share.
     let mut add = |what: &str, rate: f64, share: Option<Range>, unit: &str| {
@@ -127,6 +166,7 @@ fn judged(
         ns,
         kernels,
         point: None,
+        counted: None,
         says: Says::Nothing(why),
         confidence: Confidence::Weak,
     };
@@ -143,7 +183,7 @@ fn judged(
     let (_, says, confidence) = judge(&point);
     // A data sheet is no measurement of this device.
     let confidence = confidence.min(Confidence::Moderate);
-    Region { ns, kernels, point: Some(point), says, confidence }
+    Region { ns, kernels, point: Some(point), counted: None, says, confidence }
 }
 
 #[cfg(test)]

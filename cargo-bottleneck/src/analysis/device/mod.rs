@@ -1,7 +1,7 @@
 //! What devices did, judged: what limited them at each moment, and what programs that use devices often do wrong.
 //!
 //! Pure. [`idle`] (why a device had nothing to run), [`timeline`] (one state at each moment), [`order`] and `serial`
-//! (streams one after the other), [`kernels`] (declared work against the device's ceilings), [`copies`] and [`calls`] (amounts), [`rules`] (what to
+//! (streams one after the other), [`kernels`] (declared work against the device's ceilings) and [`counted`] (its counters), [`copies`] and [`calls`] (amounts), [`rules`] (what to
 //! do). `before_hosts` is what [`super::ledger`] asks: while a device works or waits, the host's own time is not
 //! to blame.
 
@@ -11,6 +11,7 @@ mod ceilings;
 mod conditions;
 pub mod copies;
 mod copy_rules;
+pub mod counted;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -27,15 +28,17 @@ pub mod timeline;
 mod to_model;
 pub(super) mod unseen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kind::Kind;
 use crate::machine::gpu::Gpus;
 use crate::profile::device::{Deed, Devices, Direction, Work, WorkIdx};
 use crate::profile::{Profile, SpanIdx};
+use crate::report::model::gpu::Counters;
 
 use super::blame::{Blamed, Part};
+use super::roofline::Says;
 use super::subkind::Subkind;
 use idle::{Cause, Gaps};
 use kernels::Region;
@@ -52,7 +55,7 @@ pub struct DeviceView {
     pub devices: Arc<Devices>,
     /// One for each device that did something.
     pub timelines: Vec<Timeline>,
-    /// Declared work of kernels, by the span that declares.
+    /// What is known of kernels, by the span that declares their work, or that stands for their phase.
     pub regions: BTreeMap<SpanIdx, Region>,
     /// What is wrong, the most time at stake first.
     pub rules: Vec<rules::Found>,
@@ -64,6 +67,8 @@ pub struct DeviceView {
     pub is_shared: bool,
     /// By device: why its kernels cannot be held against what it reaches.
     pub held_back: BTreeMap<u32, String>,
+    /// By device: what was counted while it was in use, or why nothing was.
+    pub counters: BTreeMap<u32, Result<Counters, String>>,
     owners: BTreeMap<SpanIdx, SpanIdx>,
 }
 
@@ -87,11 +92,16 @@ impl DeviceView {
         let mut problems = problems(devices);
         let mut held_back = BTreeMap::new();
         let mut is_shared = false;
+        let mut counters = BTreeMap::new();
         // Others may be somebody else's.
         let used = devices.numbers();
         for facts in devices.known.iter().filter(|it| used.contains(&it.number)) {
             let Some(seen) = conditions::of(facts, &machine.conditions) else { continue };
             is_shared |= !seen.others.is_empty();
+            if let Some(timeline) = timelines.iter().find(|it| it.device == facts.number) {
+                let counted = conditions::counters(seen, timeline, profile.start_ns);
+                counters.extend(counted.map(|it| (facts.number, it)));
+            }
             problems.extend(conditions::others(facts.number, seen));
             held_back
                 .extend(conditions::held_back(facts.number, seen).map(|why| (facts.number, why)));
@@ -99,13 +109,7 @@ impl DeviceView {
         let facts =
             facts::Facts { devices, timelines: &timelines, gaps: &gaps, in_use_ns, measured };
         let rules = if problems.is_empty() { rules::find(&facts) } else { Vec::new() };
-        let regions = kernels::regions(profile, devices, measured);
-        let mut owners = BTreeMap::new();
-        for span in devices.works.iter().filter_map(|it| it.span) {
-            if let Some(owner) = kernels::declaring(profile, span) {
-                owners.insert(span, owner);
-            }
-        }
+        let (regions, owners) = regions(profile, devices, machine);
         Some(Self {
             devices: Arc::clone(shared),
             timelines,
@@ -115,6 +119,7 @@ impl DeviceView {
             problems,
             is_shared,
             held_back,
+            counters,
             owners,
         })
     }
@@ -180,6 +185,44 @@ impl DeviceView {
             Deed::Graph { .. } => (Kind::Other, None),
         }
     }
+}
+
+/// What limits kernels, by the span that answers for them; and that span, by the one that launched them.
+fn regions(
+    profile: &Profile,
+    devices: &Devices,
+    machine: &Gpus,
+) -> (BTreeMap<SpanIdx, Region>, BTreeMap<SpanIdx, SpanIdx>) {
+    let mut regions = kernels::regions(profile, devices, &machine.devices);
+    let mut owners = BTreeMap::new();
+    let launching: BTreeSet<SpanIdx> = devices.works.iter().filter_map(|it| it.span).collect();
+    for &span in &launching {
+        if let Some(owner) = kernels::declaring(profile, span) {
+            owners.insert(span, owner);
+        }
+    }
+    let windows = devices.known.iter().filter_map(|facts| {
+        let seen = conditions::of(facts, &machine.conditions)?;
+        Some((facts.number, seen.windows.as_slice()))
+    });
+    let phases = counted::phases(profile, devices, windows);
+    // Declared work comes first; where it does not decide, counters that do.
+    let phase = |span: SpanIdx| {
+        let (owner, counted) = counted::phase_of(profile, &phases, span)?;
+        let declared = owners.get(&span).and_then(|owner| regions.get(owner));
+        let is_known = |says: Says| matches!(says, Says::Bound(..));
+        let is_asked =
+            declared.is_none_or(|region| !is_known(region.says) && is_known(counted.says));
+        is_asked.then_some(owner)
+    };
+    let by_phase: BTreeMap<SpanIdx, SpanIdx> =
+        launching.into_iter().filter_map(|span| Some((span, phase(span)?))).collect();
+    for (owner, of_phase) in kernels::counted_regions(profile, devices, &phases, &by_phase) {
+        let declared = regions.remove(&owner).and_then(|region| region.point);
+        regions.insert(owner, Region { point: declared, ..of_phase });
+    }
+    owners.extend(by_phase);
+    (regions, owners)
 }
 
 fn subkind_of(order: Order) -> Subkind {

@@ -1,10 +1,31 @@
 //! What would settle what limits a device, where that is not known.
 
+use super::counted::Counted;
+use crate::number::percent;
+
+/// A device of which less has work is not filled.
+const FILLED: f64 = 0.5;
+
 /// What would settle time of a device that is `other`.
 pub(in crate::analysis) fn kernels(name: &str) -> String {
     format!(
         "declare what the kernels of `{name}` do: #[bottleneck(flops = ..., bytes = ...)], so that it can be held against the device"
     )
+}
+
+/// What would settle time of a device that is `other` although it was counted.
+pub(in crate::analysis) fn counted(name: &str, counted: &Counted) -> String {
+    if counted.busy < FILLED {
+        format!(
+            "give kernels of `{name}` more to do at once (larger batches, more blocks, fused kernels): {} of the multiprocessors \
+             have work while they run",
+            percent(counted.busy)
+        )
+    } else {
+        format!(
+            "look into the kernels of `{name}` (ncu): they wait for something that is neither the device's memory nor a unit"
+        )
+    }
 }
 
 /// What would settle what devices did where records of it cannot be trusted.

@@ -11,8 +11,9 @@ use crate::profile::{Profile, SpanIdx};
 use crate::report::model::{Share, gpu};
 
 use super::idle::Cause;
+use super::kernels::Region;
 use super::timeline::{State, Timeline};
-use super::{DeviceView, calls, copies, graph, kernel_name, kernels};
+use super::{DeviceView, calls, copies, graph, kernel_name};
 
 /// What the recorder says of how much it could see; `None` if it was built without support of devices.
 fn level(profile: &Profile) -> Option<(&'static str, Option<String>)> {
@@ -40,7 +41,9 @@ pub(in crate::analysis) fn section(
     let (level, reason) = level.unwrap_or(("activity", None));
     let empty = gpu::Gpu { level: level.to_owned(), reason, ..gpu::Gpu::default() };
     let Some(view) = view else { return Some(empty) };
+    let is_counted = view.counters.values().any(Result::is_ok);
     Some(gpu::Gpu {
+        level: if is_counted && level == "activity" { "counters" } else { level }.to_owned(),
         devices: view.timelines.iter().map(|timeline| device(view, timeline)).collect(),
         kernels: kernel_rows(view, labels),
         copies: copies::by_sort(&view.devices, &view.timelines)
@@ -136,6 +139,7 @@ fn device(view: &DeviceView, timeline: &Timeline) -> gpu::Device {
         .collect();
     idle.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
     let known = view.devices.known.iter().find(|it| it.number == timeline.device);
+    let counted = view.counters.get(&timeline.device);
     gpu::Device {
         number: timeline.device,
         name: known.map_or_else(String::new, |it| it.name.clone()),
@@ -152,6 +156,8 @@ fn device(view: &DeviceView, timeline: &Timeline) -> gpu::Device {
                 share: Share { ns, share: ratio(ns, in_use_ns) },
             })
             .collect(),
+        counters: counted.and_then(|it| it.as_ref().ok()).cloned(),
+        not_counted: counted.and_then(|it| it.as_ref().err()).cloned(),
     }
 }
 
@@ -186,10 +192,7 @@ fn kernel_rows(view: &DeviceView, labels: &Column<SpanIdx, Label>) -> Vec<gpu::K
             ns: all.iter().sum(),
             median_ns: all[all.len() / 2],
             kind,
-            evidence: region
-                .and_then(|region| region.point.as_ref())
-                .map(kernels::evidence)
-                .unwrap_or_default(),
+            evidence: region.map(Region::evidence).unwrap_or_default(),
         }
     };
     let mut res: Vec<gpu::Kernel> = times.into_iter().map(row).collect();

@@ -1,6 +1,7 @@
 //! What NVIDIA devices reach when nothing else limits them: measured after a run that used one, in a process of its own, for a
 //! context costs memory and a driver may fail in any way. Kept in a file between runs.
 
+mod counters;
 mod driver;
 mod measure;
 mod nvml;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::Interval;
 use crate::units::{BytesPerSec, Nanos};
 
+pub use counters::{UNITS, Window};
 pub use watch::{Conditions, Other, Watch};
 
 /// What the command calls itself with; not for users.
@@ -64,6 +66,12 @@ pub struct Gpus {
     pub cupti: Option<u32>,
     /// Why it does not.
     pub cupti_problem: Option<String>,
+    /// Counters tell which parts of devices are in use.
+    #[serde(default)]
+    pub has_counters: bool,
+    /// Why they do not.
+    #[serde(default)]
+    pub counters_problem: Option<String>,
     /// What was seen of devices while the program ran.
     #[serde(default)]
     pub conditions: Vec<Conditions>,
@@ -132,7 +140,24 @@ pub fn line(folder: &Path) -> String {
         Ok(version) => res.cupti = Some(version),
         Err(problem) => res.cupti_problem = Some(problem),
     }
+    match has_counters() {
+        Ok(()) => res.has_counters = true,
+        Err(problem) => res.counters_problem = Some(problem),
+    }
     serde_json::to_string(&res).unwrap_or_default()
+}
+
+/// Whether a device of this machine has counters that can be asked; why none has, if not.
+fn has_counters() -> Result<(), String> {
+    let nvml = nvml::Nvml::load()?;
+    let mut problem = Err("NVML shows no device".to_owned());
+    for device in nvml.devices()? {
+        problem = counters::is_countable(nvml, device);
+        if problem.is_ok() {
+            break;
+        }
+    }
+    problem
 }
 
 fn ceilings(folder: &Path) -> Result<Vec<GpuCeilings>, String> {

@@ -12,12 +12,12 @@ const MOST: u32 = 128;
 
 /// The loaded library.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Nvml(ptr::NonNull<c_void>);
+pub(super) struct Nvml(pub(super) ptr::NonNull<c_void>);
 
 /// A device of the machine; those that a program sees may have other numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Device {
-    handle: usize,
+    pub(super) handle: usize,
     /// Domain, bus and device on the bus, which programs see the same of.
     pub(super) pci: [u32; 3],
 }

@@ -1,4 +1,5 @@
-//! Looks at devices while the program runs: whether something keeps them below their clock, and who else computes on them.
+//! Looks at devices while the program runs: whether something keeps them below their clock, who else computes on them, and which
+//! of their parts are in use.
 //!
 //! A thread of the command. Until the program is seen to collect what devices do it looks at the headers of recordings, and then
 //! asks NVML [`PERIOD`] by [`PERIOD`]. A driver that does not answer is not waited for.
@@ -10,10 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::counters::{Counters, Window};
 use super::nvml::{Device, Nvml, Use};
 
-/// Between looks.
-const PERIOD: Duration = Duration::from_millis(100);
+/// Between looks. A device counts for so long at least.
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
 /// What was seen is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Reasons of NVML for a lower clock: nothing runs; limits of power; limits of heat.
@@ -36,6 +38,12 @@ pub struct Conditions {
     pub heat: u32,
     /// Other processes that computed on it.
     pub others: Vec<Other>,
+    /// What its counters said, by time.
+    #[serde(default)]
+    pub windows: Vec<Window>,
+    /// Why it was not counted.
+    #[serde(default)]
+    pub not_counted: Option<String>,
 }
 
 /// Another process that computed on a device.
@@ -88,12 +96,11 @@ fn look(stopped: &Receiver<()>, is_used: impl Fn() -> bool) -> Option<Vec<Seen>>
         }
     }
     let nvml = Nvml::load().ok()?;
-    let mut devices: Vec<(Device, Seen)> = nvml
-        .devices()
-        .ok()?
-        .into_iter()
-        .map(|device| (device, Seen { pci: device.pci, ..Seen::default() }))
-        .collect();
+    let all = nvml.devices().ok()?.into_iter();
+    let mut devices: Vec<(Device, Seen)> =
+        all.map(|device| (device, Seen { pci: device.pci, ..Seen::default() })).collect();
+    let mut counters: Vec<_> =
+        devices.iter().map(|(device, _)| Counters::start(nvml, *device)).collect();
     for (device, seen) in &mut devices {
         // The driver keeps what was before the program too.
         seen.until_us = newest(&nvml.uses(*device, 0), now_us());
@@ -102,10 +109,19 @@ fn look(stopped: &Receiver<()>, is_used: impl Fn() -> bool) -> Option<Vec<Seen>>
         for (device, seen) in &mut devices {
             seen.add(nvml, *device);
         }
-        if has_ended() {
-            return Some(devices.into_iter().map(|(_, seen)| seen).collect());
+        let is_over = has_ended();
+        counters.iter_mut().flatten().for_each(Counters::look);
+        if is_over {
+            break;
         }
     }
+    for ((_, seen), counters) in devices.iter_mut().zip(counters) {
+        match counters {
+            Ok(counters) => seen.windows = counters.windows().to_vec(),
+            Err(why) => seen.not_counted = Some(why),
+        }
+    }
+    Some(devices.into_iter().map(|(_, seen)| seen).collect())
 }
 
 /// The time of the newest use; 0 if there is none.
@@ -137,6 +153,9 @@ struct Seen {
     percent: BTreeMap<u32, u32>,
     /// Until when their use is known, on the driver's clock.
     until_us: u64,
+    /// What was counted, and why nothing was.
+    windows: Vec<Window>,
+    not_counted: Option<String>,
 }
 
 impl Seen {
@@ -174,6 +193,8 @@ impl Seen {
             power: self.power,
             heat: self.heat,
             others: others.map(|(&pid, &percent)| Other { pid, percent }).collect(),
+            windows: self.windows,
+            not_counted: self.not_counted,
         }
     }
 }

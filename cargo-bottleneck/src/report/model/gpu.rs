@@ -8,7 +8,7 @@ use crate::kind::Kind;
 /// What is known of devices. `None` in a report of a program that was built without GPU support.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Gpu {
-    /// How much could be seen: `none`, `events`, `activity`.
+    /// How much could be seen: `none`, `events`, `activity`, `counters`.
     pub level: String,
     /// Why not more; `None` where everything could be.
     pub reason: Option<String>,
@@ -64,6 +64,35 @@ pub struct Device {
     pub idle_ns: u64,
     /// Why, the most first: shares of `in_use_ns`.
     pub idle: Vec<Idle>,
+    /// Which of its parts were in use; `None` where nothing was counted.
+    pub counters: Option<Counters>,
+    /// Why nothing was counted, where something could have been.
+    pub not_counted: Option<String>,
+}
+
+/// Parts of a device in use, as the device's own counters have it: means over windows in which it worked, kernels or not, each
+/// 0 to 1 of what it could do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counters {
+    /// How many windows.
+    pub windows: u64,
+    /// The time of all windows, in ns.
+    pub ns: u64,
+    /// Bandwidth of its memory.
+    pub memory: f64,
+    /// Multiprocessors that have work, however little.
+    pub busy: f64,
+    /// Units that compute, the most used first.
+    pub units: Vec<Unit>,
+}
+
+/// Units of a multiprocessor that compute.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unit {
+    /// Which: `matrix units`, `f64 units`, `f32 units`, `f16 units`, `integer units`.
+    pub name: String,
+    /// The part of what they could do, 0 to 1.
+    pub share: f64,
 }
 
 /// A cause for which a device had nothing to run.
@@ -89,7 +118,7 @@ pub struct Kernel {
     pub ns: u64,
     /// The median of them, in ns.
     pub median_ns: u64,
-    /// What limits them, by the work that their span declares.
+    /// What limits them, by the work that their span declares, or by counters of the device.
     pub kind: Kind,
     /// The measurements behind it.
     pub evidence: Vec<Evidence>,

@@ -22,7 +22,11 @@ pub(super) fn evidence_words(evidence: &Evidence) -> String {
         Some(of) if of > 0.0 => {
             format!("{value_and_unit} = {} of {} {unit} {what}", percent(value / of), digits(of))
         }
-        Some(_) | None => format!("{value_and_unit} {what}"),
+        Some(_) | None => {
+            // `12 samples of its instructions`, of `samples`.
+            let rest = what.strip_prefix(unit.as_str()).filter(|_| !unit.is_empty());
+            format!("{value_and_unit} {}", rest.map_or(what.as_str(), str::trim_start))
+        }
     };
     match source {
         Source::Declared => format!("{words} (declared)"),

@@ -4,7 +4,7 @@ use anstyle::Style;
 
 use super::{Page, kind_style};
 use crate::number::{count, percent, time};
-use crate::report::model::gpu::{Device, Elapsed, Gpu, Rule};
+use crate::report::model::gpu::{Counters, Device, Elapsed, Gpu, Rule};
 
 /// Rules that are shown.
 const MOST_RULES: usize = 3;
@@ -16,6 +16,9 @@ impl Page {
         self.line(|_| ());
         for device in &gpu.devices {
             self.paragraph(2, Style::new(), "GPU ", &of_device(device));
+            if let Some(counters) = &device.counters {
+                self.paragraph(4, Style::new(), "", &of_counters(counters));
+            }
         }
         for span in &gpu.spans {
             self.paragraph(2, Style::new(), "GPU ", &of_span(span));
@@ -60,6 +63,20 @@ fn seen(level: &str) -> &'static str {
         "none" => "nothing was recorded of devices",
         _ => "only spans that name a stream (`cuda_stream = ...`) were timed",
     }
+}
+
+/// `its counters: memory 61%, f32 units 20%, multiprocessors with work 97% (24 windows, 2.4 s)`.
+fn of_counters(counters: &Counters) -> String {
+    let unit = counters.units.first().filter(|unit| unit.share > 0.0);
+    let unit = unit.map(|unit| format!("{} {}, ", unit.name, percent(unit.share)));
+    format!(
+        "its counters: memory {}, {}multiprocessors with work {} ({} windows, {})",
+        percent(counters.memory),
+        unit.unwrap_or_default(),
+        percent(counters.busy),
+        counters.windows,
+        time(counters.ns)
+    )
 }
 
 /// `forward: 1.2 s of its stream in 600 calls, waiting for the host included`.

@@ -165,8 +165,17 @@ pub(super) fn run(
 
 fn log(call: Call, stream: StreamId, job: &Job, placed: Placed, node: Option<Node>) {
     let what = match *job {
-        Job::Kernel { name, .. } => {
-            format!("\"op\":\"kernel\",\"name\":\"{}\"", name.to_string_lossy())
+        Job::Kernel { name, cost, shape, .. } => {
+            let length = placed.runs.end.saturating_sub(placed.runs.start);
+            let uses = cost.uses(shape, &call.sim.settings, length);
+            format!(
+                "\"op\":\"kernel\",\"name\":\"{}\",\"device\":{},\"memory\":{:.4},\"arithmetic\":{:.4},\"processors\":{:.4}",
+                name.to_string_lossy(),
+                call.sim.place(stream, call.correlation).device,
+                uses.memory,
+                uses.arithmetic,
+                uses.processors
+            )
         }
         Job::Copy { direction, bytes, is_pinned, .. } => {
             let direction = match direction {
