@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use cudarc::driver::sys;
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, LaunchConfig, PinnedHostSlice,
-    PushKernelArg,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaSlice, CudaStream, LaunchConfig,
+    PinnedHostSlice, PushKernelArg,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -63,6 +64,7 @@ pub(crate) struct Gpu {
     tokens: usize,
     /// When the result of the token before is there.
     before: Option<CudaEvent>,
+    graph: Option<CudaGraph>,
 }
 
 impl Gpu {
@@ -91,6 +93,7 @@ impl Gpu {
             results: [result()?, result()?],
             tokens: 0,
             before: None,
+            graph: None,
             context: Arc::clone(&context),
             copies,
             compute,
@@ -182,6 +185,28 @@ impl Gpu {
             }
         }
         Ok(self.compute.wait(&own.record_event(None)?)?)
+    }
+
+    pub(crate) fn has_graph(&self) -> bool {
+        self.graph.is_some()
+    }
+
+    /// What is submitted from here on is kept for a graph.
+    pub(crate) fn begin_graph(&self) -> Result<()> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        Ok(self.compute.begin_capture(mode)?)
+    }
+
+    /// Makes a graph of what was submitted since.
+    pub(crate) fn end_graph(&mut self) -> Result<()> {
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        self.graph = self.compute.end_capture(flags)?;
+        Ok(())
+    }
+
+    pub(crate) fn launch_graph(&self) -> Result<()> {
+        let graph = self.graph.as_ref().ok_or("nothing was captured")?;
+        Ok(graph.launch()?)
     }
 
     /// The stream that computes.

@@ -30,7 +30,8 @@ const FAULTS: [(&str, &str); 9] = [
     ("flop-bound", "compute: kernels that compute much and read nothing"),
 ];
 
-const USAGE: &str = "usage: gpu_decode [--fault NAME] [--tokens N] [--undeclared] | --measure";
+const USAGE: &str =
+    "usage: gpu_decode [--fault NAME] [--tokens N] [--undeclared] [--graph] | --measure";
 
 /// What the command line asks for.
 struct Options {
@@ -38,13 +39,21 @@ struct Options {
     tokens: u32,
     /// Spans do not say what their kernels do.
     is_undeclared: bool,
+    /// Kernels are captured into a CUDA graph, which is launched for each token.
+    has_graph: bool,
     /// Times of single operations by events, to compare reports with.
     measures: bool,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> std::result::Result<Self, String> {
-        let mut res = Self { fault: None, tokens: 400, is_undeclared: false, measures: false };
+        let mut res = Self {
+            fault: None,
+            tokens: 400,
+            is_undeclared: false,
+            has_graph: false,
+            measures: false,
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("no value behind `{argument}`"));
             match argument.as_str() {
@@ -57,6 +66,7 @@ impl Options {
                     res.tokens = value()?.parse().map_err(|why| format!("--tokens: {why}"))?;
                 }
                 "--undeclared" => res.is_undeclared = true,
+                "--graph" => res.has_graph = true,
                 "--measure" => res.measures = true,
                 _ => return Err(format!("`{argument}` is not known")),
             }
@@ -141,7 +151,11 @@ fn token(gpu: &mut Gpu, options: &Options, number: u32) -> Result<()> {
         _ => prepare(Duration::from_micros(20)),
     }
     upload(gpu, fault, number)?;
-    forward(gpu, options)?;
+    if options.has_graph {
+        replay(gpu, options)?
+    } else {
+        forward(gpu, options)?
+    }
     download(gpu)
 }
 
@@ -161,6 +175,22 @@ fn upload(gpu: &mut Gpu, fault: Option<&str>, number: u32) -> Result<()> {
         Some("small-copies") => gpu.upload_in_pieces(1024),
         _ => gpu.upload(),
     }
+}
+
+/// Launches what `forward` submits as one graph, which is captured for the first token.
+#[bottleneck]
+fn replay(gpu: &mut Gpu, options: &Options) -> Result<()> {
+    if !gpu.has_graph() {
+        capture(gpu, options)?;
+    }
+    gpu.launch_graph()
+}
+
+#[bottleneck]
+fn capture(gpu: &mut Gpu, options: &Options) -> Result<()> {
+    gpu.begin_graph()?;
+    forward(gpu, options)?;
+    gpu.end_graph()
 }
 
 #[bottleneck(cuda_stream = gpu.compute())]

@@ -98,8 +98,17 @@ fn for_all(record: &str, kind: u32, check: impl Fn(&Written<'_>, u32, Activity))
 #[test]
 fn kernels_are_read_at_their_places() {
     for_all("Kernel", kind::CONCURRENT_KERNEL, |written, _, read| {
-        let Activity::Kernel { times, place, grid, block, registers, shared_bytes, name, graph } =
-            read
+        let Activity::Kernel {
+            times,
+            place,
+            grid,
+            block,
+            registers,
+            shared_bytes,
+            name,
+            graph,
+            graph_node,
+        } = read
         else {
             panic!("{read:?}");
         };
@@ -110,7 +119,7 @@ fn kernels_are_read_at_their_places() {
         let shared =
             written.half("staticSharedMemory").saturating_add(written.half("dynamicSharedMemory"));
         assert_eq!((shared_bytes, name), (shared, written.get("name")));
-        assert_eq!(graph, written.half("graphId"));
+        assert_eq!((graph, graph_node), (written.half("graphId"), written.get("graphNodeId")));
     });
 }
 
@@ -118,7 +127,17 @@ fn kernels_are_read_at_their_places() {
 fn copies_are_read_at_their_places() {
     for (record, kind) in [("Memcpy", kind::MEMCPY), ("MemcpyPtoP", kind::MEMCPY2)] {
         for_all(record, kind, |written, _, read| {
-            let Activity::Copy { times, place, direction, from, to, is_async, bytes, graph } = read
+            let Activity::Copy {
+                times,
+                place,
+                direction,
+                from,
+                to,
+                is_async,
+                bytes,
+                graph,
+                graph_node,
+            } = read
             else {
                 panic!("{read:?}");
             };
@@ -129,8 +148,8 @@ fn copies_are_read_at_their_places() {
             let ends = ["copyKind", "srcKind", "dstKind"].map(|it| written.get(it));
             assert_eq!([direction, from, to].map(u64::from), ends);
             assert_eq!(
-                (u64::from(is_async), graph),
-                (written.get("flags") & 1, written.half("graphId"))
+                (u64::from(is_async), graph, graph_node),
+                (written.get("flags") & 1, written.half("graphId"), written.get("graphNodeId"))
             );
         });
     }
@@ -143,6 +162,7 @@ fn what_is_set_and_what_is_allocated_is_read_at_its_place() {
             times: written.times(),
             place: written.place(),
             bytes: written.get("bytes"),
+            graph_node: written.get("graphNodeId"),
         };
         assert_eq!(read, expected);
     });

@@ -356,3 +356,46 @@ fn without_counters_nothing_is_said_of_what_is_not_declared() {
         assert_eq!(summary["gpu"]["level"], "activity");
     }
 }
+
+/// ```text
+/// token > replay > capture > forward > layers    once
+/// token > replay                                 launches the graph, for each token
+/// ```
+#[test]
+fn what_a_graph_runs_belongs_to_who_captured_it() {
+    in_one_of_three(|| {
+        let arguments = ["--graph", "--fault", "hbm-bound", "--tokens", "200"];
+        let (decoded, summary) = run(&arguments);
+        check(&summary);
+        let verdict = &summary["verdict"];
+        assert_eq!(verdict["kind"], "memory", "{verdict:#}");
+        assert_eq!(verdict["subkind"], "device bandwidth", "{verdict:#}");
+        let id = |name: &str| {
+            let spans = summary["spans"].as_array().unwrap();
+            spans.iter().find(|it| it["name"] == name).unwrap()["id"].clone()
+        };
+        assert_eq!(verdict["span"], id("layers"), "{verdict:#}");
+        let kernels = &summary["gpu"]["kernels"];
+        let truth = decoded.truth.iter().filter(|it| is_kernel(it)).count();
+        assert_eq!((kernels[0]["count"].as_u64().unwrap(), truth), (200 * 16, 200 * 16));
+        assert_eq!(kernels[0]["span"], id("layers"), "{kernels:#}");
+        // What was declared once was done at each launch.
+        let evidence = verdict["evidence"].as_array().unwrap();
+        let bandwidth = evidence.iter().find(|it| it["unit"] == "GB/s").unwrap();
+        let bytes: f64 = 3_200.0 * 0.6;
+        let seconds = decoded.truth_ns("kernel", "start", "end") as f64 / 1e9;
+        about(bandwidth["value"].as_f64().unwrap(), bytes / seconds, "GB/s");
+    });
+}
+
+#[test]
+fn a_device_that_waits_for_the_launch_of_a_graph_waits_for_who_launches_it() {
+    in_one_of_three(|| {
+        let (_, summary) = run(&["--graph", "--fault", "host-starved", "--tokens", "200"]);
+        let rules = summary["gpu"]["rules"].as_array().unwrap();
+        let starved = rules.iter().find(|it| it["rule"] == "host-starved").unwrap();
+        let spans = summary["spans"].as_array().unwrap();
+        let span = spans.iter().find(|it| it["id"] == starved["span"]).unwrap();
+        assert!(["upload", "replay"].contains(&span["name"].as_str().unwrap()), "{starved:#}");
+    });
+}

@@ -79,6 +79,8 @@ pub enum Activity {
         name: u64,
         /// The graph that it is of; 0 for none.
         graph: u32,
+        /// The node of that graph.
+        graph_node: u64,
     },
     /// A copy.
     Copy {
@@ -98,6 +100,8 @@ pub enum Activity {
         bytes: u64,
         /// The graph that it is of; 0 for none.
         graph: u32,
+        /// The node of that graph.
+        graph_node: u64,
     },
     /// Memory was set.
     Set {
@@ -107,6 +111,8 @@ pub enum Activity {
         place: Place,
         /// How much.
         bytes: u64,
+        /// The node of the graph that it is of; 0 for none.
+        graph_node: u64,
     },
     /// A wait: CUPTI's number 1 for an event, 2 of a stream for an event, 3 for a stream, 4 for a context.
     Wait {
@@ -222,6 +228,7 @@ pub fn parse(record: &[u8], version: u32) -> Option<Activity> {
             shared_bytes: u32(76)?.saturating_add(u32(80)?),
             name: u64(104)?,
             graph: u32(156)?,
+            graph_node: u64(144)?,
         },
         kind @ (kind::MEMCPY | kind::MEMCPY2) => Activity::Copy {
             times: times(16)?,
@@ -233,8 +240,14 @@ pub fn parse(record: &[u8], version: u32) -> Option<Activity> {
             is_async: record.get(7)? & 1 == 1,
             bytes: u64(8)?,
             graph: u32(if kind == kind::MEMCPY { 72 } else { 80 })?,
+            graph_node: u64(if kind == kind::MEMCPY { 64 } else { 72 })?,
         },
-        kind::MEMSET => Activity::Set { times: times(16)?, place: place(32, 44)?, bytes: u64(8)? },
+        kind::MEMSET => Activity::Set {
+            times: times(16)?,
+            place: place(32, 44)?,
+            bytes: u64(8)?,
+            graph_node: u64(64)?,
+        },
         kind::SYNCHRONIZATION => Activity::Wait {
             times: times(8)?,
             place: Place { device: 0, context: u32(28)?, stream: u32(32)?, correlation: u32(24)? },

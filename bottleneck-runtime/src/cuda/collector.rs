@@ -14,6 +14,7 @@ use super::calls::{Calls, NOTED};
 #[cfg(not(bottleneck_injection))]
 use super::events;
 use super::functions::{Cupti, Driver, Handle};
+use super::graph_nodes::GraphNodes;
 use super::level::{Level, Reason};
 use super::works::Works;
 use crate::clock::{ClockKind, counter};
@@ -48,6 +49,10 @@ const KINDS: [u32; 9] = [
 ];
 /// Whose functions CUPTI tells of.
 const DRIVER_API: u32 = 1;
+/// What CUPTI tells of things that come and go: nodes of graphs that are made, and cloned.
+const RESOURCE: u32 = 3;
+const NODE_MADE: u32 = 13;
+const NODE_CLONED: u32 = 20;
 /// Version of CUPTI of CUDA 12.8, which numbers the recordings of events.
 const CUPTI_OF_12_8: u32 = 26;
 /// Buffers come zeroed.
@@ -88,6 +93,7 @@ pub(crate) struct Collector {
     version: u32,
     has_counter: bool,
     calls: Calls,
+    nodes: GraphNodes,
     buffers: Buffers,
     works: Mutex<Works>,
     driver: Driver,
@@ -217,6 +223,7 @@ impl Collector {
             version,
             has_counter: session.clock != ClockKind::Monotonic,
             calls: Calls::new(),
+            nodes: GraphNodes::new(),
             buffers: Buffers::default(),
             works: Mutex::new(Works::new(session)),
             driver,
@@ -278,6 +285,13 @@ impl Collector {
             // One that this driver does not have is refused, and never called.
             // SAFETY: takes numbers; the subscriber is ours.
             unsafe { listen(1, subscriber, DRIVER_API, cbid) };
+        }
+        if self.cupti.get_graph_node_id.is_some() {
+            for cbid in [NODE_MADE, NODE_CLONED] {
+                // Without it what graphs run is of the span that launches them.
+                // SAFETY: as above.
+                unsafe { listen(1, subscriber, RESOURCE, cbid) };
+            }
         }
         let enabled = self.cupti.enable_driver_api.map_or(0, |enable_one| {
             // SAFETY: takes numbers.
@@ -406,7 +420,7 @@ impl Collector {
             // SAFETY: from a record within the buffer to the end of what was filled.
             let bytes = unsafe { core::slice::from_raw_parts(record.cast_const(), used - at) };
             if let Some(activity) = parse(bytes, self.version) {
-                works.add(activity, &self.calls);
+                works.add(activity, &self.calls, &self.nodes);
             }
         }
     }
@@ -414,6 +428,22 @@ impl Collector {
     /// The program makes a call: notes the span that it is made in.
     pub(super) fn note(&self, correlation: u32) {
         self.calls.note(correlation, open_node());
+    }
+
+    /// A node of a graph was made, or cloned.
+    fn note_node(&self, cbid: u32, graph: &GraphData) {
+        let id = |node: Handle| {
+            let mut id = 0;
+            let get = self.cupti.get_graph_node_id.filter(|_| !node.is_null())?;
+            // SAFETY: by NVIDIA's headers; CUPTI has handed over the node, and it lives.
+            (unsafe { get(node, &raw mut id) } == 0).then_some(id)
+        };
+        let Some(own) = id(graph.node) else { return };
+        if cbid == NODE_MADE {
+            self.nodes.note(own, open_node());
+        } else if let Some(original) = id(graph.original_node) {
+            self.nodes.note_clone(own, original);
+        }
     }
 
     /// The program makes its first call: from now on there is something to collect, at the end too.
@@ -448,7 +478,34 @@ struct CallData {
     correlation: u32,
 }
 
-unsafe extern "C" fn on_call(_own: usize, _domain: u32, _cbid: u32, data: *const c_void) {
+/// What CUPTI says of something that comes or goes.
+#[repr(C)]
+struct ResourceData {
+    context: Handle,
+    stream: Handle,
+    about: *const GraphData,
+}
+
+/// What it says of a node of a graph, as far as it is used.
+#[repr(C)]
+struct GraphData {
+    graph: Handle,
+    original: Handle,
+    node: Handle,
+    original_node: Handle,
+}
+
+unsafe extern "C" fn on_call(_own: usize, domain: u32, cbid: u32, data: *const c_void) {
+    if domain == RESOURCE {
+        // SAFETY: CUPTI hands over the description of a resource, or nothing.
+        let about = unsafe { data.cast::<ResourceData>().as_ref() }.map(|it| it.about);
+        // SAFETY: of the two resources that are listened to it is the description of a node of a graph.
+        let graph = about.and_then(|about| unsafe { about.as_ref() });
+        if let (Some(graph), Some(collector)) = (graph, collector()) {
+            collector.note_node(cbid, graph);
+        }
+        return;
+    }
     // SAFETY: CUPTI hands over the description of a call, or nothing.
     let (Some(data), Some(collector)) = (unsafe { data.cast::<CallData>().as_ref() }, collector())
     else {

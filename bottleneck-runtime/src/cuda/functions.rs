@@ -124,6 +124,8 @@ functions! {
         next_record = c"cuptiActivityGetNextRecord": fn(*mut u8, usize, *mut *mut u8) -> c_int;
         /// Records that were dropped.
         dropped = c"cuptiActivityGetNumDroppedRecords": fn(Handle, u32, *mut usize) -> c_int;
+        /// The number of a node of a graph, which is in records.
+        get_graph_node_id = c"cuptiGetGraphNodeId": fn(Handle, *mut u64) -> c_int;
         /// Hands over what is complete.
         flush_all = c"cuptiActivityFlushAll": fn(u32) -> c_int;
     }

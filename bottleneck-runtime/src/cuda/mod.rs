@@ -15,6 +15,7 @@ mod cost_test;
 #[cfg(not(bottleneck_injection))]
 mod events;
 mod functions;
+mod graph_nodes;
 mod level;
 #[cfg(not(bottleneck_injection))]
 pub(crate) mod nvtx;

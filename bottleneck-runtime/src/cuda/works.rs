@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::activity::{Activity, Place, Times};
 use super::calls::Calls;
+use super::graph_nodes::GraphNodes;
 use crate::format::device_work::{Class, WORKS};
 use crate::format::{CHUNK_HEAD_BYTES, ChunkHead, ChunkKind, DeviceWork, DeviceWorkData};
 use crate::record::session::Session;
@@ -58,9 +59,12 @@ impl Works {
     }
 
     /// Writes what a record says. Returns whether it is of a sort that is written.
-    pub(crate) fn add(&mut self, activity: Activity, calls: &Calls) -> bool {
+    pub(crate) fn add(&mut self, activity: Activity, calls: &Calls, nodes: &GraphNodes) -> bool {
+        let graph_node = graph_node_of(&activity);
         let Some(mut data) = self.data_of(activity) else { return false };
-        data.node = calls.span_of(data.correlation).unwrap_or(0);
+        // What a graph runs is a matter of who captured it, not of who launches it.
+        let of_node = graph_node.and_then(|id| nodes.span_of(id));
+        data.node = of_node.or_else(|| calls.span_of(data.correlation)).unwrap_or(0);
         self.append(&data);
         true
     }
@@ -86,6 +90,7 @@ impl Works {
                 shared_bytes,
                 name,
                 graph,
+                graph_node: _,
             } => DeviceWorkData {
                 what: self.name(name),
                 detail: graph,
@@ -99,15 +104,23 @@ impl Works {
                 registers: u32::from(registers),
                 ..at(Class::Kernel, times, place)
             },
-            Activity::Copy { times, place, direction, from, to, is_async, bytes, graph } => {
-                DeviceWorkData {
-                    what: u32::from_le_bytes([direction, from, to, u8::from(is_async)]),
-                    bytes,
-                    detail: graph,
-                    ..at(Class::Copy, times, place)
-                }
-            }
-            Activity::Set { times, place, bytes } => {
+            Activity::Copy {
+                times,
+                place,
+                direction,
+                from,
+                to,
+                is_async,
+                bytes,
+                graph,
+                graph_node: _,
+            } => DeviceWorkData {
+                what: u32::from_le_bytes([direction, from, to, u8::from(is_async)]),
+                bytes,
+                detail: graph,
+                ..at(Class::Copy, times, place)
+            },
+            Activity::Set { times, place, bytes, graph_node: _ } => {
                 DeviceWorkData { bytes, ..at(Class::Set, times, place) }
             }
             Activity::Wait { times, place, sort, event, recording } => DeviceWorkData {
@@ -244,6 +257,16 @@ impl Works {
         let entries = unsafe { core::slice::from_raw_parts(payload.cast::<DeviceWork>(), WORKS) };
         chunk.publish(ChunkKind::DeviceWork, 0);
         Some(Open { head, entries, used: 0 })
+    }
+}
+
+/// CUPTI's number of the node of a graph that a record is of.
+fn graph_node_of(activity: &Activity) -> Option<u64> {
+    match *activity {
+        Activity::Kernel { graph_node, .. }
+        | Activity::Copy { graph_node, .. }
+        | Activity::Set { graph_node, .. } => Some(graph_node).filter(|&id| id != 0),
+        _ => None,
     }
 }
 

@@ -130,7 +130,7 @@ pub struct Work {
     pub stream: StreamKey,
     /// The call that submitted it; `None` where that is not known.
     pub call: Option<CallIdx>,
-    /// The span that the call was made in; `None` outside of spans.
+    /// The span that the call was made in, or in which the graph that it is of was captured; `None` outside of spans.
     pub span: Option<SpanIdx>,
 }
 
@@ -249,6 +249,12 @@ impl Devices {
     /// The works with their indices.
     pub fn indexed_works(&self) -> impl Iterator<Item = (WorkIdx, &Work)> {
         self.works.iter().enumerate().map(|(at, work)| (WorkIdx(at), work))
+    }
+
+    /// The span in which a work was launched: for one of a graph that may be another one than that in which it was captured.
+    pub fn launching(&self, work: &Work) -> Option<SpanIdx> {
+        let call = work.call.and_then(|at| self.calls.get(at.0));
+        call.map_or(work.span, |call| call.span)
     }
 
     /// Numbers of the devices that did something, each once.

@@ -2,8 +2,8 @@
 //!
 //! Counters tell of windows of a tenth of a second, in which hundreds of kernels run. A window is that of a *phase*: the
 //! innermost span (by its place in the code, on whichever thread) whose kernels, with those of all spans inside it, run in
-//! [`OF_WINDOW`] of it. What its windows say holds for all kernels of a phase together. Where [`MOST_WINDOWS`] of them reach
-//! [`NEAR`] of the memory's bandwidth the phase is limited by that; where they reach as much of a unit that computes, by
+//! four fifths of it. What its windows say holds for all kernels of a phase together. Where three quarters of them reach
+//! 60 % of the memory's bandwidth the phase is limited by that; where they reach as much of a unit that computes, by
 //! arithmetic. Misjudges: a phase in which kernels of both sorts take turns within a window, which reaches neither.
 
 use std::collections::BTreeMap;

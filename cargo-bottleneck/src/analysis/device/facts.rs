@@ -30,11 +30,11 @@ impl Facts<'_> {
     ) -> (u64, Option<SpanIdx>) {
         let own = self.segments().filter_map(|(state, ns)| match state {
             State::Idles(its, next) if its == cause && before(&self.devices.works[next.0]) => {
-                Some((next, ns))
+                Some((self.devices.launching(&self.devices.works[next.0]), ns))
             }
             _ => None,
         });
-        self.sum(own)
+        most(own)
     }
 
     /// Time of such works that counts, and the span of most of it.

@@ -3,15 +3,15 @@
 //! A kernel is of the *region* of the span that launched it: the nearest span around it that declares work. The time of a region
 //! is that in which any of its kernels runs. Without declared work nothing is known: names of kernels are no evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::ceilings::Range;
 use crate::analysis::roofline::{Abstained, Point, Says, judge};
 use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
 use crate::machine::gpu::GpuCeilings;
-use crate::profile::device::{Deed, Devices, Work};
-use crate::profile::{Profile, SiteIdx, SpanIdx};
+use crate::profile::device::{CallIdx, Deed, Devices, Work};
+use crate::profile::{self, Profile, SiteIdx, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
 
 use super::ceilings;
@@ -71,9 +71,8 @@ pub(super) fn regions(
 ) -> BTreeMap<SpanIdx, Region> {
     let by_owner = by_owner(devices, |span| declaring(profile, span));
     let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
-        let device = works.first().map_or(0, |it| it.stream.device);
-        let (ns, kernels) = (time(&works), works.len() as u64);
-        (owner, judged(profile, devices, measured, owner, device, ns, kernels))
+        let judged = judged(profile, devices, measured, owner, &works);
+        (owner, judged)
     };
     by_owner.into_iter().map(region).collect()
 }
@@ -158,10 +157,10 @@ fn judged(
     devices: &Devices,
     measured: &[GpuCeilings],
     owner: SpanIdx,
-    device: u32,
-    ns: u64,
-    kernels: u64,
+    works: &[&Work],
 ) -> Region {
+    let device = works.first().map_or(0, |it| it.stream.device);
+    let (ns, kernels) = (time(works), works.len() as u64);
     let nothing = |why| Region {
         ns,
         kernels,
@@ -174,6 +173,8 @@ fn judged(
     let (Some(work), Some(facts)) = (profile.spans[owner].work, facts) else {
         return nothing(Abstained::NoCeiling);
     };
+    let times = replays(profile, devices, owner, works);
+    let work = profile::Work { flops: work.flops * times, bytes: work.bytes * times, ..work };
     let per_second = work.flops * 1e9 / ns.max(1) as f64;
     let measured = measured.iter().find(|it| it.number == device);
     let ceilings = ceilings::ceilings(facts, measured, work.dtype, per_second);
@@ -184,6 +185,33 @@ fn judged(
     // A data sheet is no measurement of this device.
     let confidence = confidence.min(Confidence::Moderate);
     Region { ns, kernels, point: Some(point), counted: None, says, confidence }
+}
+
+/// How often what a span declares was done for each time that it was declared: more than once where a graph that was captured
+/// in it is launched elsewhere. Kernels that were launched, by those that were when the span was called; each graph runs as
+/// many of them as it was captured with.
+fn replays(profile: &Profile, devices: &Devices, owner: SpanIdx, works: &[&Work]) -> f64 {
+    let is_replayed = |work: &&&Work| {
+        let Deed::Kernel { graph, .. } = work.deed else { return false };
+        let mut launching = devices.launching(work);
+        while let Some(span) = launching.filter(|&span| span != owner) {
+            launching = profile.spans[span].parent;
+        }
+        graph != 0 && launching.is_none()
+    };
+    let replayed: Vec<&&Work> = works.iter().filter(is_replayed).collect();
+    let launches: BTreeSet<Option<CallIdx>> = replayed.iter().map(|work| work.call).collect();
+    let graphs: BTreeSet<u32> = replayed
+        .iter()
+        .filter_map(|work| match work.deed {
+            Deed::Kernel { graph, .. } => Some(graph),
+            _ => None,
+        })
+        .collect();
+    let direct = (works.len() - replayed.len()) as f64;
+    let of_graphs = replayed.len() as f64;
+    let captured = of_graphs * graphs.len() as f64 / launches.len().max(1) as f64;
+    if captured > 0.0 { (direct + of_graphs) / (direct + captured) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -237,6 +265,43 @@ mod tests {
         assert_eq!((*owner, regions.len(), region.kernels, region.ns), (span(1), 1, 2, MS));
         assert_eq!(region.kind(), (Kind::Memory, Some(Subkind::DeviceBandwidth)));
         assert_eq!(region.confidence, Confidence::Moderate);
+    }
+
+    #[test]
+    fn a_graph_does_what_was_declared_at_each_launch() {
+        // host    |capture(layers: 1.8 GB)| launch | launch | launch |
+        // device                            |--k--|  |--k--|  |--k--|     one millisecond each
+        let profile = ProfileBuilder::new(9 * MS)
+            .span("capture", 0..MS, |capture| {
+                capture.span("layers", 0..MS, |layers| {
+                    layers.work(1e6, 1.8e9, Dtype::F32);
+                });
+            })
+            .span("launch", MS..9 * MS, |_| ())
+            .build();
+        let (layers, launch) = (SpanIdx::from_position(1), SpanIdx::from_position(2));
+        let drawn = |launching: SpanIdx| {
+            let mut devices = device((1..=3).fold(Drawing::new(), |drawing, at| {
+                let begin = at * 2 * MS;
+                drawing.launch(1, begin..begin + 1000, "k", 7, begin + 1000..begin + 1000 + MS)
+            }));
+            for work in &mut devices.works {
+                work.span = Some(layers);
+                if let Deed::Kernel { graph, .. } = &mut work.deed {
+                    *graph = 5;
+                }
+            }
+            for call in &mut devices.calls {
+                call.span = Some(launching);
+            }
+            regions(&profile, &devices, &[])[&layers].clone()
+        };
+        let bandwidth = |region: &Region| region.point.as_ref().unwrap().bytes_per_s / 1e12;
+        let replayed = drawn(launch);
+        assert_eq!((replayed.kernels, replayed.ns), (3, 3 * MS));
+        assert!((bandwidth(&replayed) - 1.8).abs() < 0.01, "{}", bandwidth(&replayed));
+        // Launched within the span that declares: it declares for all of its launches.
+        assert!((bandwidth(&drawn(layers)) - 0.6).abs() < 0.01);
     }
 
     #[test]

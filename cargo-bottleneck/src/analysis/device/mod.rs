@@ -159,7 +159,9 @@ impl DeviceView {
             State::Idles(cause, next) => {
                 let next = self.work(next)?;
                 let (kind, subkind) = kind_of_idling(cause, next);
-                blamed(next.span.or(host)?, Part::DeviceIdle, kind, Some(subkind))
+                // Who launches a graph is late, not who captured it.
+                let span = self.devices.launching(next).or(host)?;
+                blamed(span, Part::DeviceIdle, kind, Some(subkind))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::collector::{Collector, Completed, Requested, Timestamp};
-use super::listeners::{DRIVER_API, Listener};
+use super::listeners::Listener;
 use super::records::Kind;
 use crate::sim::sim;
 
@@ -94,9 +94,7 @@ extern "C" fn cuptiEnableCallback(
     cbid: u32,
 ) -> c_int {
     unless_refused(|| {
-        if domain == DRIVER_API {
-            sim().listeners.enable(cbid, is_enabled != 0);
-        }
+        sim().listeners.enable(domain, cbid, is_enabled != 0);
         SUCCESS
     })
 }
@@ -265,6 +263,12 @@ extern "C" fn cuptiActivityPopExternalCorrelationId(kind: u32, to: *mut u64) -> 
         Some(id) => put(to, id),
         None => QUEUE_EMPTY,
     })
+}
+
+/// The number of a node of a graph: its handle.
+#[unsafe(no_mangle)]
+extern "C" fn cuptiGetGraphNodeId(node: u64, to: *mut u64) -> c_int {
+    unless_refused(|| if node == 0 { INVALID_PARAMETER } else { put(to, node) })
 }
 
 /// Ends.

@@ -11,8 +11,15 @@ use std::sync::{Mutex, PoisonError};
 /// The functions of the driver, by CUPTI's number.
 pub const DRIVER_API: u32 = 1;
 
-/// A tool's function: its own data, domain, number of the function, and a description of the call.
-pub type Listener = unsafe extern "C" fn(usize, u32, u32, *const Description);
+/// What comes and goes, by CUPTI's number.
+pub const RESOURCE: u32 = 3;
+/// A node of a graph was made, and one is the clone of another.
+pub const NODE_MADE: u32 = 13;
+/// See [`NODE_MADE`].
+pub const NODE_CLONED: u32 = 20;
+
+/// A tool's function: its own data, domain, number of the function, and a description of the call, or of what has come.
+pub type Listener = unsafe extern "C" fn(usize, u32, u32, *const c_void);
 
 /// A call as CUPTI describes it.
 #[repr(C)]
@@ -31,6 +38,28 @@ pub struct Description {
     correlation: u32,
 }
 
+/// Something that has come, as CUPTI describes it.
+#[repr(C)]
+#[derive(Debug)]
+struct Resource {
+    context: usize,
+    stream: usize,
+    about: *const GraphNode,
+}
+
+/// A node of a graph.
+#[repr(C)]
+#[derive(Debug)]
+struct GraphNode {
+    graph: usize,
+    original_graph: usize,
+    node: u64,
+    original: u64,
+    sort: u32,
+    dependency: usize,
+    executable: usize,
+}
+
 thread_local! {
     /// What a listener calls itself is not told.
     static IS_LISTENING: Cell<bool> = const { Cell::new(false) };
@@ -46,7 +75,8 @@ pub struct Listeners {
 #[derive(Default)]
 struct State {
     listener: Option<(Listener, usize)>,
-    functions: BTreeSet<u32>,
+    /// Domains and numbers.
+    functions: BTreeSet<(u32, u32)>,
 }
 
 impl Listeners {
@@ -58,12 +88,12 @@ impl Listeners {
     }
 
     /// To what.
-    pub fn enable(&self, cbid: u32, is_enabled: bool) {
+    pub fn enable(&self, domain: u32, cbid: u32, is_enabled: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if is_enabled {
-            state.functions.insert(cbid);
+            state.functions.insert((domain, cbid));
         } else {
-            state.functions.remove(&cbid);
+            state.functions.remove(&(domain, cbid));
         }
     }
 
@@ -76,17 +106,6 @@ impl Listeners {
         data: &mut u64,
         returned: Option<i32>,
     ) {
-        if !self.is_anybody.load(Relaxed) {
-            return;
-        }
-        let found = {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.listener.filter(|_| state.functions.contains(&cbid))
-        };
-        let Some((listener, own)) = found else { return };
-        if IS_LISTENING.try_with(|it| it.replace(true)).unwrap_or(true) {
-            return;
-        }
         let description = Description {
             site: u32::from(returned.is_some()),
             name: name.as_ptr(),
@@ -98,8 +117,38 @@ impl Listeners {
             data: ptr::from_mut(data),
             correlation,
         };
-        // SAFETY: the function was handed over to be called like this; the description lives until it returns.
-        unsafe { listener(own, DRIVER_API, cbid, &raw const description) };
+        self.call(DRIVER_API, cbid, (&raw const description).cast());
+    }
+
+    /// Tells of a node of a graph that was made, or of one that is the clone of `original`. Handles of nodes are their numbers.
+    pub fn tell_node(&self, cbid: u32, node: u64, original: u64) {
+        let node = GraphNode {
+            graph: 1,
+            original_graph: 0,
+            node,
+            original,
+            sort: 0,
+            dependency: 0,
+            executable: 0,
+        };
+        let resource = Resource { context: 1, stream: 0, about: &raw const node };
+        self.call(RESOURCE, cbid, (&raw const resource).cast());
+    }
+
+    fn call(&self, domain: u32, cbid: u32, about: *const c_void) {
+        if !self.is_anybody.load(Relaxed) {
+            return;
+        }
+        let found = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.listener.filter(|_| state.functions.contains(&(domain, cbid)))
+        };
+        let Some((listener, own)) = found else { return };
+        if IS_LISTENING.try_with(|it| it.replace(true)).unwrap_or(true) {
+            return;
+        }
+        // SAFETY: the function was handed over to be called like this; what it is about lives until it returns.
+        unsafe { listener(own, domain, cbid, about) };
         _ = IS_LISTENING.try_with(|it| it.set(false));
     }
 }

@@ -215,14 +215,16 @@ impl Record {
         res.put_u64(8, copy.bytes);
         res.put_times(16, times);
         res.put_place(32, place);
+        res.put_node(copy.node);
         res
     }
 
     /// Memory that was set.
-    pub fn memset(version: u32, times: Interval, place: Place, value: u32, bytes: u64) -> Self {
+    pub fn memset(version: u32, times: Interval, place: Place, set: SetTo) -> Self {
         let mut res = Self::new(Kind::Memset, version);
-        res.put_u32(4, value);
-        res.put_u64(8, bytes);
+        res.put_u32(4, set.value);
+        res.put_u64(8, set.bytes);
+        res.put_node(set.node);
         res.put_times(16, times);
         res.put_place(32, place);
         res.put_u16(50, Memory::Device as u16);
@@ -336,6 +338,12 @@ impl Record {
         res
     }
 
+    /// The node of a graph, and the graph, of what is no kernel.
+    fn put_node(&mut self, (graph, node): (u32, u64)) {
+        self.put_u64(64, node);
+        self.put_u32(72, graph);
+    }
+
     /// Device, context, stream and correlation, one behind the other.
     fn put_place(&mut self, at: usize, place: Place) {
         let words = [place.device, place.context, place.stream, place.correlation];
@@ -377,6 +385,19 @@ pub struct Copied {
     pub is_async: bool,
     /// How much.
     pub bytes: u64,
+    /// The graph that it is of, and the node there; zeros for none.
+    pub node: (u32, u64),
+}
+
+/// Memory that was set as its record shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetTo {
+    /// To what.
+    pub value: u32,
+    /// How much.
+    pub bytes: u64,
+    /// As in [`Copied`].
+    pub node: (u32, u64),
 }
 
 /// A call of the driver as its record shows it.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::call::{Call, Function, call, put};
 use super::handles::{self, Handle};
 use super::work::{self, Job};
+use crate::cupti::listeners::{NODE_CLONED, NODE_MADE};
 use crate::cupti::records::{Kind, Record};
 use crate::device::{EventId, StreamId};
 use crate::engine::Interval;
@@ -30,9 +31,9 @@ pub struct Graphs {
 }
 
 impl Graphs {
-    /// Keeps a job for the graph that its stream becomes. Returns whether it did.
-    pub(super) fn keep(&mut self, stream: StreamId, job: &Job) -> Result<bool, Error> {
-        let Some(graph) = self.captured.get(&stream) else { return Ok(false) };
+    /// Keeps a job for the graph that its stream becomes. Returns the number of the node there, if it did.
+    pub(super) fn keep(&mut self, stream: StreamId, job: &Job) -> Result<Option<u64>, Error> {
+        let Some(graph) = self.captured.get(&stream) else { return Ok(None) };
         if self.spoiled.contains(graph) {
             return Err(Error::CaptureInvalidated);
         }
@@ -40,8 +41,9 @@ impl Graphs {
             self.spoiled.insert(*graph);
             return Err(Error::CaptureUnsupported);
         }
-        self.jobs.entry(*graph).or_default().push(job.clone());
-        Ok(true)
+        let jobs = self.jobs.entry(*graph).or_default();
+        jobs.push(job.clone());
+        Ok(Some(node(*graph, jobs.len() as u64)))
     }
 
     /// An event of a captured stream happens in its graph. Returns whether it is one.
@@ -130,6 +132,16 @@ impl Graphs {
     }
 }
 
+/// The number of a node: no other graph has it.
+fn node(graph: u32, number: u64) -> u64 {
+    u64::from(graph) << 32 | number
+}
+
+/// What a graph is when it is ready to be launched: a clone with a number of its own, and so are its nodes.
+fn clone_of(graph: u32) -> u32 {
+    graph | 1 << 20
+}
+
 fn of_graph(graph: u32) -> Handle {
     GRAPHS + graph as Handle * 64
 }
@@ -185,7 +197,13 @@ extern "C" fn cuGraphInstantiateWithFlags(
     _flags: c_ulonglong,
 ) -> c_int {
     call(Function::new(0, c"cuGraphInstantiate"), |call| {
-        call.sim.machine().graphs.jobs(self::graph(graph)?)?;
+        let number = self::graph(graph)?;
+        let nodes = call.sim.machine().graphs.jobs(number)?.len() as u64;
+        for at in 1..=nodes {
+            let (original, clone) = (node(number, at), node(clone_of(number), at));
+            call.sim.listeners.tell_node(NODE_MADE, clone, 0);
+            call.sim.listeners.tell_node(NODE_CLONED, clone, original);
+        }
         put(to, graph)
     })
 }
@@ -239,13 +257,13 @@ extern "C" fn cuGraphLaunch(graph: Handle, stream: Handle) -> c_int {
         let mut host_until = call.now();
         for (job, number) in jobs.into_iter().zip(1_u64..) {
             let launched = Arc::clone(&launched);
-            let placed =
-                work::run(call, &mut machine, id, job, Some((graph, number)), move |placed| {
-                    let mut launched = launched.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(runs) = launched.add(placed.runs) {
-                        finish(call, id, graph, nodes, runs);
-                    }
-                })?;
+            let own = (clone_of(graph), node(clone_of(graph), number));
+            let placed = work::run(call, &mut machine, id, job, Some(own), move |placed| {
+                let mut launched = launched.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(runs) = launched.add(placed.runs) {
+                    finish(call, id, clone_of(graph), nodes, runs);
+                }
+            })?;
             // Behind a host function nothing holds the caller up.
             host_until = placed.map_or(host_until, |placed| host_until.max(placed.host_until));
         }

@@ -6,7 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use super::bytes;
 use super::call::Call;
 use super::host::HostFunction;
-use crate::cupti::records::{Copied, Kind, Launch, Memory as End, Place, Record};
+use crate::cupti::listeners::NODE_MADE;
+use crate::cupti::records::{Copied, Kind, Launch, Memory as End, Place, Record, SetTo};
 use crate::device::{Direction, Placed, StreamId, Submitted, Work};
 use crate::engine::Ns;
 use crate::error::Error;
@@ -105,7 +106,8 @@ pub(super) fn submit(
     stream: StreamId,
     job: Job,
 ) -> Result<Returns, Error> {
-    if machine.graphs.keep(stream, &job)? {
+    if let Some(node) = machine.graphs.keep(stream, &job)? {
+        call.sim.listeners.tell_node(NODE_MADE, node, 0);
         return Ok(Returns::At(call.now()));
     }
     let holds_caller = job.work(&call.sim.settings).holds_caller();
@@ -231,14 +233,16 @@ fn record(call: Call, place: Place, job: &Job, placed: Placed, node: Option<Node
                 Direction::DeviceToHost => (2, End::Device, host),
                 Direction::DeviceToDevice => (8, End::Device, End::Device),
             };
-            let copy = Copied { kind, from, to, is_async: !is_synchronous, bytes };
+            let node = (graph, graph_node);
+            let copy = Copied { kind, from, to, is_async: !is_synchronous, bytes, node };
             cupti.add(Kind::Memcpy, runs.end, options, move |stamps| {
                 Record::memcpy(version, stamps.interval(runs), place, copy)
             });
         }
         Job::Set { value, bytes, .. } => {
             cupti.add(Kind::Memset, runs.end, options, move |stamps| {
-                Record::memset(version, stamps.interval(runs), place, value, bytes)
+                let set = SetTo { value, bytes, node: (graph, graph_node) };
+                Record::memset(version, stamps.interval(runs), place, set)
             });
         }
         // CUPTI has no record of these but that of the call.
