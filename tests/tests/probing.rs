@@ -125,6 +125,14 @@ fn threads_that_block_the_signal_at_first_are_sampled_later() {
     assert!(20 < adopted.map(|it| it.count).sum::<u64>(), "{:?}", tables.samples);
 }
 
+/// While a thread waits for signals its mask lacks those that it waits for: one that is sampled then would be told of ours.
+#[test]
+fn a_thread_that_waits_for_signals_gets_none_of_ours() {
+    let (tables, _, output) = run(WALKER, &["sigwait", "3"]);
+    assert_eq!(text(&output), "[]\n");
+    assert!(20 < tables.head.samples, "the other thread is sampled");
+}
+
 #[test]
 fn memory_that_comes_and_goes_and_devices_are_never_probed() {
     let (tables, _, output) = run(WALKER, &["hostile", &seconds()]);

@@ -155,11 +155,37 @@ fn state_letter(stat: &[u8]) -> Option<u8> {
     stat.get(end_of_name + 2).copied()
 }
 
-/// The signals that a task blocks, of the first 31: bit 0 is signal 1.
+/// Whether a task blocks a signal; `None` where that cannot be seen: a call that waits for signals, or with a mask of its own,
+/// replaces that of the task for as long as it waits, and a signal would end it.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn blocked_signals(tid: u32) -> Option<u64> {
+pub(crate) fn blocks_signal(tid: u32, signal: i32) -> Option<bool> {
     let mut text = [0_u8; TEXT_BYTES];
-    blocked_field(read_once(tid, b"/stat", &mut text).ok()?)
+    let stat = read_once(tid, b"/stat", &mut text).ok()?;
+    if blocked_field(stat)? & 1 << (signal - 1) != 0 {
+        return Some(true);
+    }
+    if state_letter(stat) == Some(b'R') {
+        // Also one that has just been woken in such a call, for a moment.
+        return Some(false);
+    }
+    match waiting(tid).ok()? {
+        Waiting::In(call) if !replaces_mask(&call) => Some(false),
+        Waiting::In(_) | Waiting::No | Waiting::InNoCall => None,
+    }
+}
+
+/// Whether a call waits with another mask of signals than that of its task.
+#[cfg(target_arch = "x86_64")]
+fn replaces_mask(call: &RawCall) -> bool {
+    match i64::from(call.number) {
+        libc::SYS_rt_sigtimedwait | libc::SYS_rt_sigsuspend => true,
+        libc::SYS_ppoll => call.arguments[3] != 0,
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_io_uring_enter => {
+            call.arguments[4] != 0
+        }
+        libc::SYS_pselect6 => call.arguments[5] != 0,
+        _ => false,
+    }
 }
 
 /// The 32nd field of a `stat`; the state, behind the name, is the third.

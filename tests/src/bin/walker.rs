@@ -3,6 +3,7 @@
 //! - `stable SECONDS`: walks over one large and one small buffer again and again, for so much CPU time of its thread.
 //! - `pool SECONDS`: threads without spans walk, and a span waits for them.
 //! - `masked SECONDS`: the same, but the threads block all signals in the first 50 ms of their CPU time.
+//! - `sigwait SECONDS`: a thread waits for signals, all of which it blocks, and says which came.
 //! - `hostile SECONDS`: threads walk over memory that they map, unmap, protect and move all the time, and over a device.
 //! - `served SECONDS`: walks over memory whose page faults the program serves itself. Ends with 77 where that is refused.
 //! - `fork SECONDS`: forks and starts programs while it walks.
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some("stable") => stable(|| cpu_seconds() < seconds),
         Some("pool") => pool(until, || ()),
         Some("masked") => pool(until, begin_masked),
+        Some("sigwait") => sigwait(until),
         Some("hostile") => hostile(until),
         Some("served") => return served(until),
         Some("fork") => fork(until),
@@ -73,6 +75,41 @@ fn begin_masked() {
     }
     // SAFETY: `before` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+}
+
+/// What programs do that take their signals on a thread for them: here it works a little between two.
+fn sigwait(until: Instant) {
+    let waits = std::thread::spawn(move || {
+        // SAFETY: all zeros is a valid `sigset_t`.
+        let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: a valid place.
+        unsafe {
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+        }
+        let mut came = Vec::new();
+        while Instant::now() < until {
+            let begin = cpu_seconds();
+            while cpu_seconds() < begin + 0.001 {
+                std::hint::spin_loop();
+            }
+            let timeout = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            // SAFETY: both are valid places, and what came is not asked for more.
+            let signal = unsafe {
+                libc::sigtimedwait(&raw const all, std::ptr::null_mut(), &raw const timeout)
+            };
+            if 0 < signal {
+                came.push(signal);
+            }
+        }
+        came
+    });
+    let data = vec![1_u64; 1 << 20];
+    while Instant::now() < until {
+        let _span = span!("walks");
+        walk(&data, 8);
+    }
+    println!("{:?}", waits.join().expect("the thread does not panic"));
 }
 
 fn pool(until: Instant, begin: fn()) {

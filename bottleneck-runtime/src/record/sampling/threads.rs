@@ -41,20 +41,29 @@ enum Standing {
         _timer: CpuTimer,
         slot: &'static Slot,
     },
-    /// It blocks the signal, as every thread does while it is being made: until it has first run.
-    Blocks {
-        recorder: Option<&'static Recorder>,
-        looks: u32,
-        /// Lists until it is looked at again.
-        lists_left: u32,
-    },
-    /// There are too many threads, or the kernel has no more timers.
+    /// It blocks the signal, as every thread does while it is being made: until it has first run. Or that cannot be seen.
+    Open(Doubt),
+    /// It takes signals itself, there are too many threads, or the kernel has no more timers.
     Left,
+}
+
+/// What was seen of a thread that may block the signal. One that blocks it, and waits for signals, must never get it.
+#[derive(Debug, Default)]
+struct Doubt {
+    recorder: Option<&'static Recorder>,
+    has_blocked: bool,
+    /// It waited with another mask than its own, perhaps for signals.
+    has_masked: bool,
+    /// Looks in a row that found the signal free. Those at a thread that was just woken in such a wait do, too.
+    free: u32,
+    looks: u32,
+    /// Lists until it is looked at again.
+    lists_left: u32,
 }
 
 /// Looks at a thread that blocks the signal for which a list is made early, and the most lists between two later looks.
 const EARLY_LOOKS: u32 = 16;
-const MOST_LISTS: u32 = 64;
+const MOST_LISTS: u32 = 8;
 
 impl Drop for Sampled {
     fn drop(&mut self) {
@@ -95,7 +104,11 @@ impl Threads {
         let mut list = self.list();
         // What is there under this number may be of a thread that ended.
         list.remove(tid);
-        list.add(tid, Some(recorder), signal::is_blocked_here(cpu_timer::SIGNAL));
+        let has_blocked = signal::is_blocked_here(cpu_timer::SIGNAL);
+        let doubt = Doubt { recorder: Some(recorder), has_blocked, ..Doubt::default() };
+        let standing =
+            if has_blocked { Standing::Open(doubt) } else { list.start(tid, Some(recorder)) };
+        list.sampled.push(Sampled { tid, standing });
     }
 
     /// The calling thread ends.
@@ -123,7 +136,7 @@ impl Threads {
         }
         for &tid in tids {
             if tid != own_tid && !list.sampled.iter().any(|sampled| sampled.tid == tid) {
-                list.add(tid, None, blocks_signal(tid));
+                list.sampled.push(Sampled { tid, standing: Standing::Open(Doubt::default()) });
             }
         }
         list.look_again()
@@ -138,15 +151,6 @@ impl Threads {
 }
 
 impl List {
-    fn add(&mut self, tid: u32, recorder: Option<&'static Recorder>, blocks_signal: bool) {
-        let standing = if blocks_signal {
-            Standing::Blocks { recorder, looks: 0, lists_left: 0 }
-        } else {
-            self.start(tid, recorder)
-        };
-        self.sampled.push(Sampled { tid, standing });
-    }
-
     /// Gives a thread a timer and a slot.
     fn start(&mut self, tid: u32, recorder: Option<&'static Recorder>) -> Standing {
         let slot = if self.is_over { None } else { self.slot() };
@@ -160,28 +164,26 @@ impl List {
         }
     }
 
-    /// Looks at threads that blocked the signal, ever more seldom. Returns whether to list threads early for it.
+    /// Looks at threads of which it is not known whether they block the signal, ever more seldom. Returns whether to list threads
+    /// early for it.
     fn look_again(&mut self) -> bool {
         let mut is_early = false;
-        let mut ready = Vec::new();
+        let mut decided = Vec::new();
         for (at, sampled) in self.sampled.iter_mut().enumerate() {
-            let Standing::Blocks { recorder, looks, lists_left } = &mut sampled.standing else {
+            let Standing::Open(doubt) = &mut sampled.standing else { continue };
+            if let Some(left) = doubt.lists_left.checked_sub(1) {
+                doubt.lists_left = left;
                 continue;
-            };
-            if let Some(left) = lists_left.checked_sub(1) {
-                *lists_left = left;
-            } else if blocks_signal(sampled.tid) {
-                *looks += 1;
-                let is_soon = *looks < EARLY_LOOKS;
-                is_early |= is_soon;
-                let beyond = looks.saturating_sub(EARLY_LOOKS).min(MOST_LISTS.ilog2());
-                *lists_left = if is_soon { 0 } else { (1 << beyond) - 1 };
-            } else {
-                ready.push((at, *recorder));
+            }
+            match doubt.look(task::blocks_signal(sampled.tid, cpu_timer::SIGNAL)) {
+                None => is_early |= doubt.lists_left == 0,
+                Some(is_free) => decided.push((at, is_free.then_some(doubt.recorder))),
             }
         }
-        for (at, recorder) in ready {
-            self.sampled[at].standing = self.start(self.sampled[at].tid, recorder);
+        for (at, recorder) in decided {
+            let tid = self.sampled[at].tid;
+            self.sampled[at].standing =
+                recorder.map_or(Standing::Left, |recorder| self.start(tid, recorder));
         }
         is_early
     }
@@ -206,6 +208,68 @@ impl List {
     }
 }
 
-fn blocks_signal(tid: u32) -> bool {
-    task::blocked_signals(tid).unwrap_or(u64::MAX) & 1 << (cpu_timer::SIGNAL - 1) != 0
+impl Doubt {
+    /// Takes in what a look has found. Returns whether the thread may be sampled, once that is known.
+    fn look(&mut self, blocks: Option<bool>) -> Option<bool> {
+        self.free = if blocks == Some(false) { self.free + 1 } else { 0 };
+        self.has_blocked |= blocks == Some(true);
+        self.has_masked |= blocks.is_none();
+        if self.has_blocked && self.has_masked {
+            return Some(false);
+        }
+        let needed = match (self.has_blocked, self.has_masked) {
+            (false, false) => 1,
+            (true, _) => 2,
+            (false, true) => 3,
+        };
+        if needed <= self.free {
+            return Some(true);
+        }
+        self.looks += 1;
+        let beyond = self.looks.saturating_sub(EARLY_LOOKS).min(MOST_LISTS.ilog2());
+        self.lists_left = (1 << beyond) - 1;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What looks decide, and after how many of them.
+    fn decided(looks: &[Option<bool>]) -> Option<(usize, bool)> {
+        let mut doubt = Doubt::default();
+        looks.iter().enumerate().find_map(|(at, &blocks)| Some((at + 1, doubt.look(blocks)?)))
+    }
+
+    const BLOCKS: Option<bool> = Some(true);
+    const FREE: Option<bool> = Some(false);
+    const MASKED: Option<bool> = None;
+
+    #[test]
+    fn a_thread_that_blocks_the_signal_at_first_is_sampled_later() {
+        assert_eq!(decided(&[FREE]), Some((1, true)));
+        assert_eq!(decided(&[BLOCKS, BLOCKS, FREE, FREE]), Some((4, true)));
+        assert_eq!(decided(&[BLOCKS; 100]), None);
+    }
+
+    #[test]
+    fn a_thread_that_takes_signals_itself_is_never_sampled() {
+        assert_eq!(decided(&[MASKED, FREE, MASKED, FREE, FREE, BLOCKS]), Some((6, false)));
+        assert_eq!(decided(&[BLOCKS, FREE, MASKED]), Some((3, false)));
+        // It waits with a mask of its own, and works with the signal free.
+        assert_eq!(decided(&[MASKED, FREE, FREE, FREE]), Some((4, true)));
+    }
+
+    #[test]
+    fn looks_become_seldom() {
+        let mut doubt = Doubt::default();
+        let mut left = Vec::new();
+        for _ in 0..EARLY_LOOKS + 6 {
+            assert_eq!(doubt.look(BLOCKS), None);
+            left.push(doubt.lists_left);
+        }
+        assert!(left[..EARLY_LOOKS as usize].iter().all(|&left| left == 0));
+        assert_eq!(left[EARLY_LOOKS as usize..], [1, 3, 7, 7, 7, 7]);
+    }
 }
