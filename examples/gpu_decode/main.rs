@@ -152,9 +152,9 @@ fn token(gpu: &mut Gpu, options: &Options, number: u32) -> Result<()> {
     }
     upload(gpu, fault, number)?;
     if options.has_graph {
-        replay(gpu, options)?
+        replay(gpu, options)?;
     } else {
-        forward(gpu, options)?
+        forward(gpu, options)?;
     }
     download(gpu)
 }

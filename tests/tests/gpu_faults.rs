@@ -255,6 +255,10 @@ fn a_device_that_its_power_holds_back_is_held_against_nothing() {
     // What is near a ceiling at a lower clock is near it at any.
     let near = watched("power_cap=1", &["--fault", "hbm-bound", "--tokens", "250"]);
     assert_eq!(near["verdict"]["kind"], "memory", "{:#}", near["verdict"]);
+    // Counters tell how much of the time units are in use, by the clock that they have.
+    let units =
+        watched("power_cap=1", &["--undeclared", "--fault", "flop-bound", "--tokens", "400"]);
+    assert_eq!(units["verdict"]["kind"], "inconclusive", "{:#}", units["verdict"]);
 }
 
 #[test]

@@ -4,13 +4,13 @@
 use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::activity::{kind, parse};
 use super::buffers::{BUFFER_BYTES, Buffers, Empty};
 use super::calls::{Calls, NOTED};
+use super::device_facts;
 #[cfg(not(bottleneck_injection))]
 use super::events;
 use super::functions::{Cupti, Driver, Handle};
@@ -63,23 +63,6 @@ const SYSTEM_THREADS: u32 = 1;
 const PERIOD: Duration = Duration::from_millis(100);
 /// A buffer that was given up had at least so many records.
 const LEAST_GIVEN_UP: u64 = 1;
-/// Devices whose attributes are written down.
-const MOST_DEVICES: i32 = 64;
-/// What is asked of each, by the driver's numbers.
-const ATTRIBUTES: [(&str, u32); 12] = [
-    ("multiprocessors", 16),
-    ("clock_khz", 13),
-    ("memory_clock_khz", 36),
-    ("memory_bus_bits", 37),
-    ("l2_bytes", 38),
-    ("capability_major", 75),
-    ("capability_minor", 76),
-    ("copy_engines", 40),
-    ("is_integrated", 18),
-    ("pci_domain", 50),
-    ("pci_bus", 33),
-    ("pci_device", 34),
-];
 /// A flush that gives back what is not complete, too.
 const FORCED: u32 = 1;
 
@@ -312,7 +295,7 @@ impl Collector {
             self.session.anchor();
             if self.is_used.load(Ordering::Relaxed) {
                 if !std::mem::replace(&mut knows_devices, true) {
-                    self.note_devices();
+                    device_facts::note(self.driver, &self.works());
                 }
                 self.harvest(0);
                 self.count_dropped();
@@ -367,43 +350,6 @@ impl Collector {
             // Each asking counts from the one before.
             self.dropped.fetch_add(count as u64, Ordering::Relaxed);
         }
-    }
-
-    /// Writes down what the driver says of each device. Makes no context.
-    fn note_devices(&self) {
-        let (Some(get_count), Some(get_attribute)) =
-            (self.driver.device_get_count, self.driver.device_get_attribute)
-        else {
-            return;
-        };
-        let mut count = 0;
-        // SAFETY: by NVIDIA's headers; the program has initialized the driver.
-        if unsafe { get_count(&raw mut count) } != 0 {
-            return;
-        }
-        let works = self.works();
-        for number in 0..count.min(MOST_DEVICES) {
-            let mut text = format!("number={number}\nname={}\n", self.device_name(number));
-            for (name, attribute) in ATTRIBUTES {
-                let mut value = 0;
-                // SAFETY: as above.
-                if unsafe { get_attribute(&raw mut value, attribute, number) } == 0 {
-                    let _ = writeln!(text, "{name}={value}");
-                }
-            }
-            works.note_device(&text);
-        }
-    }
-
-    fn device_name(&self, number: i32) -> String {
-        let mut name = [0_u8; 128];
-        let get_name = self.driver.device_get_name;
-        // SAFETY: the text fits into the bytes, by their number, and ends with a zero.
-        let is_known =
-            get_name.is_some_and(|get| unsafe { get(name.as_mut_ptr().cast(), 127, number) } == 0);
-        let text = CStr::from_bytes_until_nul(&name).ok().filter(|_| is_known);
-        // A line in the recording.
-        text.map_or(String::new(), |it| it.to_string_lossy().replace('\n', " "))
     }
 
     /// Reads a buffer that CUPTI has filled up to `used`, and writes what it says into the file.

@@ -59,8 +59,9 @@ impl GraphNodes {
 
     fn places(&self, id: u64) -> impl Iterator<Item = &Slot> {
         // Numbers follow each other, in two halves.
-        let first = (id ^ (id >> 32).wrapping_mul(0x9E37_79B9)) as usize;
-        (0..TRIES).filter_map(move |step| self.0.get(first.wrapping_add(step) % SLOTS))
+        let first = (id ^ (id >> 32).wrapping_mul(0x9E37_79B9)) % SLOTS as u64;
+        let first = usize::try_from(first).unwrap_or(0);
+        (0..TRIES).filter_map(move |step| self.0.get((first + step) % SLOTS))
     }
 
     fn find(&self, id: u64) -> Option<&Slot> {

@@ -12,6 +12,7 @@ mod calls;
 pub(crate) mod collector;
 #[cfg(test)]
 mod cost_test;
+mod device_facts;
 #[cfg(not(bottleneck_injection))]
 mod events;
 mod functions;

@@ -308,7 +308,8 @@ impl Witness {
         self.has_met |= !core::mem::replace(&mut watched.is_met, true);
         if let Some(file) = &watched.file {
             match file.read() {
-                Err(Errno(libc::EBADF)) => self.forget(watched),
+                // The program put something else under its number, which may not even be a file.
+                Err(errno) if errno != Errno(libc::ESRCH) => self.forget(watched),
                 read => return read,
             }
         }

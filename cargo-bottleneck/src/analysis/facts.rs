@@ -34,9 +34,4 @@ impl Facts<'_> {
     pub(super) fn records_are_whole(&self) -> bool {
         self.devices.is_none_or(|it| it.problems.is_empty())
     }
-
-    /// Why kernels cannot be held against what their device reaches.
-    pub(super) fn held_back(&self) -> impl Iterator<Item = &str> {
-        self.devices.into_iter().flat_map(|it| it.held_back.values().map(String::as_str))
-    }
 }

@@ -82,7 +82,8 @@ pub(super) fn find<'r>(facts: &Facts<'_>, scope: impl Iterator<Item = &'r Row>) 
             }
             Part::OnCpu | Part::Helpers => (Part::OnCpu, class.owner),
             Part::Waits if blamed.subkind == Some(Subkind::Asserted) => (Part::OnCpu, class.owner),
-            Part::Device => {
+            // Copies, and kernels that keep others waiting, are not a matter of what kernels do.
+            Part::Device if !matches!(blamed.kind, Kind::Io | Kind::Scheduling) => {
                 let region = facts.devices.and_then(|it| it.region(blamed.span));
                 (Part::Device, region.map_or(blamed.span, |(owner, _)| owner))
             }
@@ -244,7 +245,9 @@ impl Finding {
                 let of = Some(seconds(facts.ledger.in_flight_ns));
                 add(what.to_owned(), seconds(self.own_ns), "s", of, Source::Measured);
                 let of_region = self.region(facts).into_iter().flat_map(Region::evidence);
-                let is_known = self.part == Part::Device && facts.records_are_whole();
+                let is_known = self.part == Part::Device
+                    && !matches!(self.kind, Kind::Io | Kind::Scheduling)
+                    && facts.records_are_whole();
                 res.extend(of_region.filter(|_| is_known));
                 res.extend(self.rules(facts).flat_map(|rule| rule.evidence.iter().cloned()));
             }
@@ -334,20 +337,16 @@ impl Finding {
                 vec!["what it waits for: no snapshot saw it".to_owned()]
             }
             (Part::Device, _) if self.kind == Kind::Other => {
-                if let Some(view) = facts.devices.filter(|it| !it.problems.is_empty()) {
-                    return view.problems.clone();
-                }
-                if let Some(why) = facts.held_back().next().filter(|_| self.region(facts).is_some())
-                {
-                    return vec![why.to_owned()];
-                }
-                let counted = self.region(facts).is_some_and(|region| region.counted.is_some());
-                let what = if counted {
-                    "what holds kernels back that bring neither memory nor units near their most"
-                } else {
-                    "what limits kernels whose span declares no work: times alone do not tell"
-                };
-                vec![what.to_owned()]
+                settle::left_open(facts.devices, self.region(facts))
+            }
+            (Part::Device, _)
+                if self.region(facts).is_some_and(|region| {
+                    region.counted.is_some() && region.confidence == Confidence::Weak
+                }) =>
+            {
+                vec![
+                    "whether others used the device meanwhile: its counters tell of all".to_owned(),
+                ]
             }
             (Part::Waits | Part::HeldUp | Part::Device | Part::DeviceIdle, _) => Vec::new(),
             (Part::Preempted, _) => vec!["who had the CPU meanwhile".to_owned()],
@@ -364,17 +363,7 @@ impl Finding {
             return settle::unseen(unseen::reason(facts.profile).is_some());
         }
         match (self.kind, self.part) {
-            (Kind::Other, Part::Device) => match facts.devices {
-                Some(view) if view.is_shared => settle::conditions(),
-                Some(view) if !view.problems.is_empty() => settle::records(),
-                Some(view) if !view.held_back.is_empty() && self.region(facts).is_some() => {
-                    settle::conditions()
-                }
-                _ => match self.region(facts).and_then(|region| region.counted.as_ref()) {
-                    Some(counted) => settle::counted(name, counted),
-                    None => settle::kernels(name),
-                },
-            },
+            (Kind::Other, Part::Device) => settle::device(facts.devices, self.region(facts), name),
             (Kind::Other, Part::Waits) => wording::settle_waits(name, self.cause),
             (Kind::Other, _) => {
                 let whose = if self.helper.is_some() { Whose::Helpers } else { Whose::Own };

@@ -1,5 +1,6 @@
 //! NVML's GPM: which parts of a device were in use between two samples. What was really used is in the log, which the process
-//! that uses the device writes, and the one that asks here reads. Without a log, or on a virtual clock, nothing is counted.
+//! that uses the device writes, and the one that asks here reads. As on a device it is refreshed every [`REFRESH_NS`] only:
+//! a sample is of the last refresh. Without a log, or on a virtual clock, nothing is counted.
 
 use std::ffi::{c_double, c_int, c_uint, c_void};
 use std::fs::File;
@@ -14,6 +15,8 @@ use crate::settings::TRUTH;
 const NOT_SUPPORTED: c_int = 3;
 /// What is over for so long is asked for by nobody.
 const OVER_NS: Ns = 2_000_000_000;
+/// Between two refreshes.
+const REFRESH_NS: Ns = 100_000_000;
 /// Numbers of metrics.
 const BUSY: c_uint = 2;
 const MEMORY: c_uint = 10;
@@ -152,10 +155,9 @@ extern "C" fn nvmlGpmSampleGet(device: usize, sample: *mut c_void) -> c_int {
         return NOT_SUPPORTED;
     }
     // Handles of devices are numbers from 1.
-    put(
-        sample.cast::<Sample>(),
-        Sample { device: device.saturating_sub(1), at: clock::monotonic() },
-    )
+    let now = clock::monotonic();
+    let at = now - now % REFRESH_NS;
+    put(sample.cast::<Sample>(), Sample { device: device.saturating_sub(1), at })
 }
 
 /// By NVML's header.

@@ -131,7 +131,8 @@ impl Threads {
             .map(|sampled| sampled.tid)
             .filter(|tid| tids.binary_search(tid).is_err())
             .collect();
-        for tid in gone {
+        // The recorder's own thread has spans too, by which it measures their cost.
+        for tid in gone.into_iter().chain([own_tid]) {
             list.remove(tid);
         }
         for &tid in tids {

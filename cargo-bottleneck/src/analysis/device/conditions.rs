@@ -1,6 +1,6 @@
 //! Whether times of a device are the program's own: what the driver said of the device meanwhile.
 
-use crate::machine::gpu::{Conditions, UNITS, Window};
+use crate::machine::gpu::{Conditions, LAG_NS, UNITS, Window};
 use crate::number::percent;
 use crate::profile::device::DeviceFacts;
 use crate::report::model::gpu::{Counters, Unit};
@@ -54,25 +54,29 @@ pub(super) fn counters(
     if let Some(why) = &seen.not_counted {
         return Some(Err(why.clone()));
     }
-    let from_ns = start_ns + timeline.segments.first()?.start_ns;
+    // What a window tells may be of the time before it.
+    let from_ns = start_ns + timeline.segments.first()?.start_ns + LAG_NS;
     let until_ns = start_ns + timeline.segments.last()?.end_ns;
     let windows: Vec<&Window> =
         seen.windows.iter().filter(|it| from_ns <= it.from_ns && it.until_ns <= until_ns).collect();
     let ns: u64 = windows.iter().map(|it| it.ns()).sum();
     if ns == 0 {
-        return (!seen.windows.is_empty())
-            .then(|| Err("it was in use for too short a time".to_owned()));
+        return Some(Err("it was in use for less time than its counters need".to_owned()));
     }
-    let mean = |of: &dyn Fn(&Window) -> u16| {
-        windows.iter().map(|it| f64::from(of(it)) / 1e3 * it.ns() as f64).sum::<f64>() / ns as f64
+    // Nothing where some windows do not say.
+    let mean = |of: &dyn Fn(&Window) -> Option<u16>| {
+        let one = |it: &&Window| Some(f64::from(of(it)?) / 1e3 * it.ns() as f64);
+        let sum: f64 = windows.iter().map(one).sum::<Option<f64>>()?;
+        Some(sum / ns as f64)
     };
-    let unit = |(at, name): (usize, &&str)| Unit {
-        name: (*name).to_owned(),
-        share: mean(&|it| it.units[at]),
+    let unit = |(at, name): (usize, &&str)| {
+        let share = mean(&|it| it.units[at])?;
+        Some(Unit { name: (*name).to_owned(), share })
     };
-    let mut units: Vec<Unit> = UNITS.iter().enumerate().map(unit).collect();
+    let mut units: Vec<Unit> = UNITS.iter().enumerate().filter_map(unit).collect();
     units.sort_by(|a, b| b.share.total_cmp(&a.share));
-    let (memory, busy) = (mean(&|it| it.memory), mean(&|it| it.busy));
+    let memory = mean(&|it| Some(it.memory)).unwrap_or_default();
+    let busy = mean(&|it| it.busy);
     Some(Ok(Counters { windows: windows.len() as u64, ns, memory, busy, units }))
 }
 
@@ -104,25 +108,31 @@ mod tests {
         use crate::analysis::device::timeline::{Segment, State};
         use crate::profile::device::WorkIdx;
 
-        // in use    |----------|          from 100 to 300, in a recording that began at 1000
+        // in use    |----------|          from 100 to 300 ms, in a recording that began at 1 s; what is told lags by 100 ms
         // windows |--A--|--B--|--C--|
-        let window = |from_ns, memory| Window {
-            from_ns,
-            until_ns: from_ns + 90,
+        const MS: u64 = 1_000_000;
+        let window = |from_ms: u64, memory| Window {
+            from_ns: from_ms * MS,
+            until_ns: (from_ms + 90) * MS,
             memory,
+            units: [Some(300), None, Some(0), None, None],
             ..Window::default()
         };
-        let windows = vec![window(1050, 900), window(1150, 400), window(1250, 900)];
+        let windows = vec![window(1110, 900), window(1205, 400), window(1300, 900)];
         let seen = Conditions { windows, ..Conditions::default() };
-        let segment = Segment { start_ns: 100, end_ns: 300, state: State::Runs(WorkIdx(0)) };
+        let segment =
+            Segment { start_ns: 100 * MS, end_ns: 300 * MS, state: State::Runs(WorkIdx(0)) };
         let timeline = Timeline { device: 0, segments: vec![segment] };
-        let counted = counters(&seen, &timeline, 1000).unwrap().unwrap();
-        assert_eq!((counted.windows, counted.ns), (1, 90));
+        let counted = counters(&seen, &timeline, 1000 * MS).unwrap().unwrap();
+        assert_eq!((counted.windows, counted.ns), (1, 90 * MS));
         assert!((counted.memory - 0.4).abs() < 1e-9);
+        let units = counted.units.iter().map(|it| it.name.as_str());
+        assert_eq!(units.collect::<Vec<_>>(), ["matrix units", "f32 units"], "the rest is unknown");
+        assert_eq!(counted.busy, None);
         let not_counted = Some("no".to_owned());
         let refused = Conditions { not_counted, ..Conditions::default() };
         assert_eq!(counters(&refused, &timeline, 0).unwrap().unwrap_err(), "no");
-        assert!(counters(&Conditions::default(), &timeline, 0).is_none());
+        assert!(counters(&Conditions::default(), &timeline, 0).unwrap().is_err(), "too short");
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! What limits kernels whose spans declare no work: the counters of their device, where it has some.
 //!
-//! Counters tell of windows of a tenth of a second, in which hundreds of kernels run. A window is that of a *phase*: the
-//! innermost span (by its place in the code, on whichever thread) whose kernels, with those of all spans inside it, run in
-//! four fifths of it. What its windows say holds for all kernels of a phase together. Where three quarters of them reach
-//! 60 % of the memory's bandwidth the phase is limited by that; where they reach as much of a unit that computes, by
-//! arithmetic. Misjudges: a phase in which kernels of both sorts take turns within a window, which reaches neither.
+//! Counters tell of windows of a fifth of a second, in which hundreds of kernels run, of all kernels together. A window is that
+//! of a *phase*: the innermost span, by its path and on whichever threads, whose kernels, with those of all spans inside it, run
+//! in four fifths of it and of the lag before it, while those of others take no more than a tenth. What the windows of a phase
+//! say holds for its kernels if they hold half of the time in which these run, and for spans inside it that have a quarter of
+//! it. Where three quarters of that time reach 60 % of the memory's bandwidth the phase is limited by that; where they reach as
+//! much of a unit that computes, by arithmetic. Misjudges: kernels of both sorts that take turns within windows reach neither.
 
 use std::collections::BTreeMap;
 
 use crate::analysis::roofline::{Abstained, Says};
 use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
-use crate::machine::gpu::{UNITS, Window};
+use crate::machine::gpu::{LAG_NS, UNITS, Window};
 use crate::profile::device::{Deed, Devices, Direction};
 use crate::profile::{Profile, SiteIdx, SpanIdx};
 use crate::report::model::{Evidence, Source};
@@ -21,27 +22,46 @@ use super::stretches::Stretches;
 
 /// The part of a window in which kernels of a phase run, at least.
 const OF_WINDOW: f64 = 0.8;
-/// The part of a window in which something else works on the device's memory, at most.
+/// The part of a window in which something else works on the device, at most.
 const OF_OTHERS: f64 = 0.1;
 /// Fewer windows say nothing.
 const LEAST_WINDOWS: usize = 3;
-/// The part of a phase's windows that must say the same.
+/// The part of the time of a phase's kernels that its windows hold, at least.
+const OF_KERNELS: f64 = 0.5;
+/// The part of the time of a phase's kernels that a span inside it must have for what the phase says.
+const OF_PHASE: f64 = 0.25;
+/// The part of the time of a phase's windows that must say the same.
 const MOST_WINDOWS: f64 = 0.75;
-
-/// Less is nothing.
+/// Less of a unit is nothing.
 const LEAST_PART: f64 = 0.005;
 
-/// What the counters say of one phase: parts of what the device could do while kernels ran, 0 to 1, medians over its windows.
+/// A span by its sites, the outermost first: the same on each thread.
+type Path = Vec<SiteIdx>;
+
+/// What the counters of one device say of its phases.
+#[derive(Debug, Default)]
+pub(super) struct Phases(BTreeMap<(u32, Path), Phase>);
+
+#[derive(Debug)]
+struct Phase {
+    counted: Counted,
+    /// Time of the kernels of it, and of each span inside it that launches some, in ns.
+    kernels_ns: u64,
+    of_spans: BTreeMap<Path, u64>,
+}
+
+/// What the counters say of one phase: parts of what the device could do while kernels ran, 0 to 1, medians over the time of its
+/// windows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counted {
     /// Windows that are the phase's.
     pub windows: usize,
     /// Bandwidth of the device's memory.
     pub memory: f64,
-    /// The unit that computes the most, and how much.
-    pub unit: (&'static str, f64),
-    /// Multiprocessors that have work.
-    pub busy: f64,
+    /// The unit that computes the most, and how much; `None` where none is counted.
+    pub unit: Option<(&'static str, f64)>,
+    /// Multiprocessors that have work; `None` where they are not counted.
+    pub busy: Option<f64>,
     /// What limits its kernels.
     pub says: Says,
 }
@@ -49,48 +69,79 @@ pub struct Counted {
 /// A window by the time in which kernels run: its parts, 0 to 1.
 #[derive(Clone, Copy, Debug)]
 struct Parts {
+    /// Time of the window.
+    ns: u64,
     memory: f64,
-    busy: f64,
-    units: [f64; UNITS.len()],
+    busy: Option<f64>,
+    units: [Option<f64>; UNITS.len()],
 }
 
 impl Parts {
     fn of(window: &Window, kernels: f64) -> Self {
         let part = |thousandths: u16| (f64::from(thousandths) / 1000.0 / kernels).min(1.0);
-        Self { memory: part(window.memory), busy: part(window.busy), units: window.units.map(part) }
-    }
-
-    fn most_of_units(&self) -> f64 {
-        self.units.into_iter().fold(0.0, f64::max)
-    }
-}
-
-/// What counters say of phases; `windows` are those of one device, whose number is given.
-pub(super) fn phases<'w>(
-    profile: &Profile,
-    devices: &Devices,
-    windows: impl Iterator<Item = (u32, &'w [Window])>,
-) -> BTreeMap<SiteIdx, Counted> {
-    let mut parts: BTreeMap<SiteIdx, Vec<Parts>> = BTreeMap::new();
-    for (device, windows) in windows.filter(|(_, windows)| LEAST_WINDOWS <= windows.len()) {
-        let running = Running::of(devices, device);
-        for window in windows {
-            if let Some((site, of_window)) = running.phase(profile, window) {
-                parts.entry(site).or_default().push(of_window);
-            }
+        Self {
+            ns: window.ns(),
+            memory: part(window.memory),
+            busy: window.busy.map(part),
+            units: window.units.map(|unit| unit.map(part)),
         }
     }
-    parts.retain(|_, all| LEAST_WINDOWS <= all.len());
-    parts.into_iter().map(|(site, all)| (site, Counted::of(&all))).collect()
+
+    fn reaches_memory(&self) -> bool {
+        NEAR <= self.memory
+    }
+
+    fn reaches_units(&self) -> bool {
+        self.units.into_iter().flatten().any(|part| NEAR <= part)
+    }
 }
 
-/// The innermost phase that a span belongs to, and the span that stands for it: itself, or one around it.
-pub(super) fn phase_of<'p>(
-    profile: &Profile,
-    phases: &'p BTreeMap<SiteIdx, Counted>,
-    span: SpanIdx,
-) -> Option<(SpanIdx, &'p Counted)> {
-    around(profile, span).find_map(|span| Some((span, phases.get(&profile.spans[span].site)?)))
+impl Phases {
+    /// By the windows of each device, whose number is given.
+    pub(super) fn of<'w>(
+        profile: &Profile,
+        devices: &Devices,
+        windows: impl Iterator<Item = (u32, &'w [Window])>,
+    ) -> Self {
+        let mut res = BTreeMap::new();
+        for (device, windows) in windows.filter(|(_, windows)| LEAST_WINDOWS <= windows.len()) {
+            let running = Running::of(profile, devices, device);
+            let mut parts: BTreeMap<Path, (Vec<Parts>, u64)> = BTreeMap::new();
+            for window in windows {
+                if let Some((path, of_window, kernels_ns)) = running.phase(profile, window) {
+                    let (all, ns) = parts.entry(path).or_default();
+                    all.push(of_window);
+                    *ns += kernels_ns;
+                }
+            }
+            for (path, (all, counted_ns)) in parts {
+                let (kernels_ns, of_spans) = running.within(&path);
+                let is_most = kernels_ns as f64 * OF_KERNELS <= counted_ns as f64;
+                if LEAST_WINDOWS <= all.len() && is_most {
+                    let phase = Phase { counted: Counted::of(&all), kernels_ns, of_spans };
+                    res.insert((device, path), phase);
+                }
+            }
+        }
+        Self(res)
+    }
+
+    /// The innermost phase that tells of the kernels of a span on a device, and the span that stands for it: itself, or one
+    /// around it.
+    pub(super) fn of_span(
+        &self,
+        profile: &Profile,
+        device: u32,
+        span: SpanIdx,
+    ) -> Option<(SpanIdx, &Counted)> {
+        let own = path_of(profile, span);
+        around(profile, span).find_map(|span| {
+            let phase = self.0.get(&(device, path_of(profile, span)))?;
+            let ns = phase.of_spans.get(&own)?;
+            let is_large = phase.kernels_ns as f64 * OF_PHASE <= *ns as f64;
+            is_large.then_some((span, &phase.counted))
+        })
+    }
 }
 
 /// A span, and all around it.
@@ -98,101 +149,145 @@ fn around(profile: &Profile, span: SpanIdx) -> impl Iterator<Item = SpanIdx> + '
     std::iter::successors(Some(span), |&span| profile.spans[span].parent)
 }
 
+fn path_of(profile: &Profile, span: SpanIdx) -> Path {
+    let mut res: Path = around(profile, span).map(|span| profile.spans[span].site).collect();
+    res.reverse();
+    res
+}
+
 /// When kernels of one device run.
 struct Running {
-    by_span: BTreeMap<SpanIdx, Stretches>,
+    /// By the path of the span that launched them; an empty one for none.
+    by_path: BTreeMap<Path, Stretches>,
     kernels: Stretches,
     /// What else uses its memory; copies from and to the host hardly do.
     others: Stretches,
 }
 
 impl Running {
-    fn of(devices: &Devices, device: u32) -> Self {
-        let of_device = || devices.works.iter().filter(|it| it.stream.device == device);
+    fn of(profile: &Profile, devices: &Devices, device: u32) -> Self {
         let is_kernel = |deed: &Deed| matches!(deed, Deed::Kernel { .. } | Deed::Graph { .. });
         let uses_memory = |deed: &Deed| {
             let direction = Direction::DeviceToDevice;
             matches!(deed, Deed::Set { .. })
                 || matches!(deed, Deed::Copy { direction: its, .. } if *its == direction)
         };
-        let mut by_span: BTreeMap<SpanIdx, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut by_span: BTreeMap<Option<SpanIdx>, Vec<(u64, u64)>> = BTreeMap::new();
         let (mut kernels, mut others) = (Vec::new(), Vec::new());
-        for work in of_device() {
+        for work in devices.works.iter().filter(|it| it.stream.device == device) {
             let times = (work.when.start_ns, work.when.end_ns);
             if is_kernel(&work.deed) {
                 kernels.push(times);
-                if let Some(span) = work.span {
-                    by_span.entry(span).or_default().push(times);
-                }
+                by_span.entry(work.span).or_default().push(times);
             } else if uses_memory(&work.deed) {
                 others.push(times);
             }
         }
+        let mut by_path: BTreeMap<Path, Vec<(u64, u64)>> = BTreeMap::new();
+        for (span, times) in by_span {
+            let path = span.map(|span| path_of(profile, span)).unwrap_or_default();
+            by_path.entry(path).or_default().extend(times);
+        }
         Self {
-            by_span: by_span.into_iter().map(|(span, all)| (span, Stretches::of(all))).collect(),
+            by_path: by_path.into_iter().map(|(path, all)| (path, Stretches::of(all))).collect(),
             kernels: Stretches::of(kernels),
             others: Stretches::of(others),
         }
     }
 
-    /// The phase of a window, and what of it counts for that.
-    fn phase(&self, profile: &Profile, window: &Window) -> Option<(SiteIdx, Parts)> {
-        let from = window.from_ns.checked_sub(profile.start_ns)?;
+    /// The phase of a window, what of it counts for that, and for how long its kernels run in it, in ns.
+    fn phase(&self, profile: &Profile, window: &Window) -> Option<(Path, Parts, u64)> {
+        // What a window tells is of itself and of the lag before it.
+        let from = window.from_ns.checked_sub(profile.start_ns.checked_add(LAG_NS)?)?;
         let until = window.until_ns.checked_sub(profile.start_ns)?;
-        let part = |times: &Stretches| {
-            times.around(from, until).ns() as f64 / until.saturating_sub(from).max(1) as f64
-        };
-        let kernels = part(&self.kernels);
-        if kernels < OF_WINDOW || OF_OTHERS < part(&self.others) {
+        let part_of = |ns: u64| ns as f64 / until.saturating_sub(from).max(1) as f64;
+        let part = |times: &Stretches| part_of(times.around(from, until).ns());
+        let (kernels, others) = (part(&self.kernels), part(&self.others));
+        if kernels < OF_WINDOW || OF_OTHERS < others {
             return None;
         }
-        // By site: how much of the window its kernels take, and how deep it is.
-        let mut sites: BTreeMap<SiteIdx, (f64, usize)> = BTreeMap::new();
-        for (&span, times) in &self.by_span {
-            let of_span = part(times);
-            if of_span == 0.0 {
-                continue;
-            }
-            let path: Vec<SpanIdx> = around(profile, span).collect();
-            let mut seen = Vec::with_capacity(path.len());
-            for (outer, &span) in path.iter().rev().enumerate() {
-                let site = profile.spans[span].site;
-                // A function that calls itself counts once.
-                if !seen.contains(&site) {
-                    seen.push(site);
-                    let sum = sites.entry(site).or_insert((0.0, outer));
-                    *sum = (sum.0 + of_span, sum.1.max(outer));
+        let there: Vec<(&Path, f64)> = self
+            .by_path
+            .iter()
+            .map(|(path, times)| (path, part(times)))
+            .filter(|(_, part)| 0.0 < *part)
+            .collect();
+        // From the outermost span inwards, along whatever has the most, as long as it fills the window and the rest does not.
+        let mut phase: Option<Path> = None;
+        loop {
+            let begin = phase.clone().unwrap_or_default();
+            let mut inner: BTreeMap<SiteIdx, f64> = BTreeMap::new();
+            for (path, part) in there.iter().filter(|(path, _)| path.starts_with(&begin)) {
+                if let Some(&next) = path.get(begin.len()) {
+                    *inner.entry(next).or_default() += part;
                 }
             }
+            let Some((next, _)) = inner.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+                break;
+            };
+            let path: Path = begin.into_iter().chain([next]).collect();
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                there.iter().partition(|(other, _)| other.starts_with(&path));
+            let outside: f64 = outside.into_iter().map(|(_, part)| part).sum();
+            // Of what may overlap the largest is there for sure, and all of it at most.
+            let inside = part(&Stretches::of(inside.into_iter().flat_map(|(path, _)| {
+                self.by_path[path].around(from, until).iter().collect::<Vec<_>>()
+            })));
+            if inside < OF_WINDOW || OF_OTHERS < outside + others {
+                break;
+            }
+            phase = Some(path);
         }
-        let whole = sites.into_iter().filter(|(_, (of_window, _))| OF_WINDOW <= *of_window);
-        let (site, _) = whole.max_by_key(|(_, (_, depth))| *depth)?;
-        Some((site, Parts::of(window, kernels)))
+        let path = phase?;
+        let own = self.by_path.iter().filter(|(other, _)| other.starts_with(&path));
+        let ns = own.map(|(_, times)| times.around(from + LAG_NS, until).ns()).sum();
+        Some((path, Parts::of(window, kernels), ns))
+    }
+
+    /// Time of all kernels of a phase, and of each path inside it that launches some, in ns.
+    fn within(&self, phase: &Path) -> (u64, BTreeMap<Path, u64>) {
+        let inside = self.by_path.iter().filter(|(path, _)| path.starts_with(phase));
+        let of_spans: BTreeMap<Path, u64> =
+            inside.map(|(path, times)| (path.clone(), times.ns())).collect();
+        (of_spans.values().sum(), of_spans)
     }
 }
 
 impl Counted {
     fn of(all: &[Parts]) -> Self {
-        let median = |of: &dyn Fn(&Parts) -> f64| {
-            let mut values: Vec<f64> = all.iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
+        let whole: u64 = all.iter().map(|it| it.ns).sum();
+        // Half of the time had less, half had more. Nothing where some windows do not say.
+        let median = |of: &dyn Fn(&Parts) -> Option<f64>| {
+            let mut values: Vec<(f64, u64)> =
+                all.iter().map(|it| Some((of(it)?, it.ns))).collect::<Option<_>>()?;
+            values.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut so_far = 0;
+            let middle = values.iter().find(|(_, ns)| {
+                so_far += ns;
+                whole <= 2 * so_far
+            });
+            middle.map(|(value, _)| *value)
         };
         let units = UNITS.iter().enumerate();
-        let units = units.map(|(at, name)| (*name, median(&|it| it.units[at])));
-        let unit = units.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("units", 0.0));
-        let memory = median(&|it| it.memory);
-        let most = |is: &dyn Fn(&Parts) -> bool| {
-            MOST_WINDOWS <= all.iter().filter(|it| is(it)).count() as f64 / all.len().max(1) as f64
+        let units: Vec<(&'static str, f64)> =
+            units.filter_map(|(at, name)| Some((*name, median(&|it| it.units[at])?))).collect();
+        let knows_all = units.len() == UNITS.len();
+        let unit = units.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let memory = median(&|it| Some(it.memory)).unwrap_or_default();
+        let most = |is: fn(&Parts) -> bool| {
+            let ns: u64 = all.iter().filter(|it| is(it)).map(|it| it.ns).sum();
+            MOST_WINDOWS <= ns as f64 / whole.max(1) as f64
         };
-        let reaches_memory = most(&|it| NEAR <= it.memory);
-        let reaches_units = most(&|it| NEAR <= it.most_of_units());
-        let says = match (reaches_memory, reaches_units) {
+        let says = match (most(Parts::reaches_memory), most(Parts::reaches_units)) {
             (true, true) => Says::Nothing(Abstained::BothNear),
-            (true, false) => Says::Bound(Kind::Memory, Subkind::DeviceBandwidth),
             (false, true) => Says::Bound(Kind::Compute, Subkind::DeviceArithmetic),
-            (false, false) if memory.max(unit.1) < NEAR => Says::Nothing(Abstained::BothFar),
-            (false, false) => Says::Nothing(Abstained::Between),
+            // A unit that nobody counts may be the one.
+            (true, false) if knows_all => Says::Bound(Kind::Memory, Subkind::DeviceBandwidth),
+            (_, false) if !knows_all => Says::Nothing(Abstained::NoCeiling),
+            (_, false) if memory.max(unit.map_or(0.0, |unit| unit.1)) < NEAR => {
+                Says::Nothing(Abstained::BothFar)
+            }
+            (_, false) => Says::Nothing(Abstained::Between),
         };
         Self { windows: all.len(), memory, unit, busy: median(&|it| it.busy), says }
     }
@@ -207,135 +302,16 @@ impl Counted {
             source: Source::Counter,
         };
         let windows = self.windows;
-        vec![
-            one(
-                format!("of the bandwidth of its memory, by {windows} windows of its counters"),
-                self.memory,
-            ),
-            match self.unit {
-                (name, part) if LEAST_PART <= part => {
-                    one(format!("of its {name}, by the same"), part)
-                }
-                _ => one("of any of its units that compute, by the same".to_owned(), 0.0),
-            },
-            one("of its multiprocessors have work".to_owned(), self.busy),
-        ]
+        let memory =
+            format!("of the bandwidth of its memory, by {windows} windows of its counters");
+        let unit = self.unit.map(|unit| match unit {
+            (name, part) if LEAST_PART <= part => one(format!("of its {name}, by the same"), part),
+            _ => one("of any of its units that compute, by the same".to_owned(), 0.0),
+        });
+        let busy = self.busy.map(|part| one("of its multiprocessors have work".to_owned(), part));
+        [Some(one(memory, self.memory)), unit, busy].into_iter().flatten().collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::analysis::device::fixture::Drawing;
-    use crate::profile::RowIdx as _;
-    use crate::profile::builder::ProfileBuilder;
-
-    const MS: u64 = 1_000_000;
-
-    /// `token` with `attention` and `mlp` inside.
-    fn profile() -> Profile {
-        ProfileBuilder::new(900 * MS)
-            .span("token", 0..900 * MS, |token| {
-                token.span("attention", 0..MS, |_| ());
-                token.span("mlp", MS..2 * MS, |_| ());
-            })
-            .build()
-    }
-
-    fn span(at: usize) -> SpanIdx {
-        SpanIdx::from_position(at)
-    }
-
-    /// Windows of 100 ms, one behind the other, with the memory and the f32 units in use in thousandths.
-    fn windows(profile: &Profile, parts: &[(u16, u16)]) -> Vec<Window> {
-        let window = |(at, &(memory, units)): (u64, &(u16, u16))| Window {
-            from_ns: profile.start_ns + 100 * MS * at,
-            until_ns: profile.start_ns + 100 * MS * (at + 1),
-            memory,
-            busy: 900,
-            units: [0, 0, units, 0, 0],
-        };
-        (0..).zip(parts).map(window).collect()
-    }
-
-    fn of(profile: &Profile, drawing: &Drawing, parts: &[(u16, u16)]) -> Vec<(String, Says)> {
-        let windows = windows(profile, parts);
-        let all = [(0, windows.as_slice())];
-        let phases = phases(profile, &drawing.devices(), all.into_iter());
-        let name = |site: SiteIdx| profile.sites[site].name.clone();
-        phases.into_iter().map(|(site, counted)| (name(site), counted.says)).collect()
-    }
-
-    fn launch(drawing: Drawing, of: SpanIdx, from_ms: u64, until_ms: u64) -> Drawing {
-        let at = from_ms * MS;
-        drawing.launch(1, at..at + 1000, "k", 7, at + 1000..until_ms * MS).in_span(of)
-    }
-
-    const MEMORY: Says = Says::Bound(Kind::Memory, Subkind::DeviceBandwidth);
-    const COMPUTE: Says = Says::Bound(Kind::Compute, Subkind::DeviceArithmetic);
-
-    #[test]
-    fn spans_that_fill_windows_are_phases_of_their_own() {
-        // device   |--attention--|--mlp--|
-        // windows  | A | A | A   | B | B | B |    A: 85 % of the memory, B: 90 % of the f32 units
-        let profile = profile();
-        let drawing = launch(launch(Drawing::new(), span(1), 0, 300), span(2), 300, 600);
-        let (a, b) = ((850, 50), (100, 900));
-        let found = of(&profile, &drawing, &[a, a, a, b, b, b]);
-        assert_eq!(found, [("attention".to_owned(), MEMORY), ("mlp".to_owned(), COMPUTE)]);
-    }
-
-    #[test]
-    fn spans_that_take_turns_within_windows_are_one_phase() {
-        // device   |at|mlp|at|mlp| ...      50 ms each
-        let profile = profile();
-        let turns = (0..6).fold(Drawing::new(), |drawing, at| {
-            launch(drawing, span(1 + at % 2), 50 * at as u64, 50 * at as u64 + 50)
-        });
-        let found = of(&profile, &turns, &[(700, 100); 3]);
-        assert_eq!(found, [("token".to_owned(), MEMORY)]);
-        let mixed = of(&profile, &turns, &[(450, 450); 3]);
-        assert_eq!(mixed, [("token".to_owned(), Says::Nothing(Abstained::BothFar))]);
-        assert_eq!(of(&profile, &turns, &[(700, 100); 2]), [], "too few");
-    }
-
-    #[test]
-    fn windows_in_which_the_device_idles_say_nothing() {
-        // device   |--|   |--|   |--|      60 of 100 ms
-        let profile = profile();
-        let drawing = [0, 100, 200]
-            .into_iter()
-            .fold(Drawing::new(), |drawing, at| launch(drawing, span(1), at, at + 60));
-        assert_eq!(of(&profile, &drawing, &[(550, 10); 3]), []);
-        // 90 of 100: what is counted is of the time in which kernels run.
-        let drawing = [0, 100, 200]
-            .into_iter()
-            .fold(Drawing::new(), |drawing, at| launch(drawing, span(1), at, at + 90));
-        assert_eq!(of(&profile, &drawing, &[(550, 10); 3]), [("attention".to_owned(), MEMORY)]);
-    }
-
-    #[test]
-    fn a_window_that_says_something_else_now_and_then_does_not_matter() {
-        let profile = profile();
-        let drawing = launch(Drawing::new(), span(1), 0, 800);
-        let mut parts = [(800, 10); 8];
-        parts[3] = (100, 10);
-        assert_eq!(of(&profile, &drawing, &parts), [("attention".to_owned(), MEMORY)]);
-        parts[4] = (100, 10);
-        parts[5] = (100, 10);
-        let between = Says::Nothing(Abstained::Between);
-        assert_eq!(of(&profile, &drawing, &parts), [("attention".to_owned(), between)]);
-    }
-
-    #[test]
-    fn a_span_is_of_the_innermost_phase_around_it() {
-        let profile = profile();
-        let drawing = launch(Drawing::new(), span(1), 0, 300);
-        let windows = windows(&profile, &[(850, 50); 3]);
-        let phases = phases(&profile, &drawing.devices(), [(0, windows.as_slice())].into_iter());
-        let found = phase_of(&profile, &phases, span(1)).unwrap();
-        assert_eq!((found.0, found.1.windows), (span(1), 3));
-        assert_eq!(found.1.evidence()[0].value.to_bits(), 85.0_f64.to_bits());
-        assert!(phase_of(&profile, &phases, span(2)).is_none());
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
 use crate::machine::gpu::GpuCeilings;
 use crate::profile::device::{CallIdx, Deed, Devices, Work};
-use crate::profile::{self, Profile, SiteIdx, SpanIdx};
+use crate::profile::{self, Profile, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
 
 use super::ceilings;
@@ -42,7 +42,9 @@ impl Region {
     /// Whether a ceiling is reached as far as kernels usually reach one.
     pub fn is_near_a_ceiling(&self) -> bool {
         let shares = self.point.iter().flat_map(|point| [point.bandwidth, point.arithmetic]);
-        let is_counted = self.counted.as_ref().is_some_and(|it| NEAR <= it.memory.max(it.unit.1));
+        // Units are counted by the clock that they have, memory by what it could do.
+        let is_counted = self.counted.as_ref().is_some_and(|it| NEAR <= it.memory)
+            && self.kind().0 == Kind::Memory;
         is_counted || shares.flatten().any(|share| NEAR <= share.median)
     }
 
@@ -78,20 +80,32 @@ pub(super) fn regions(
 }
 
 /// The regions whose limits counters tell, by the span that stands for their phase: `owners` has it for each span that launched.
+/// Counters tell of everybody who uses a device, so nobody is sure of them but who `is_alone` there.
 pub(super) fn counted_regions(
-    profile: &Profile,
     devices: &Devices,
-    phases: &BTreeMap<SiteIdx, Counted>,
-    owners: &BTreeMap<SpanIdx, SpanIdx>,
+    owners: &BTreeMap<SpanIdx, (SpanIdx, &Counted)>,
+    is_alone: impl Fn(u32) -> bool,
 ) -> BTreeMap<SpanIdx, Region> {
-    let by_owner = by_owner(devices, |span| owners.get(&span).copied());
-    let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
-        let counted = phases.get(&profile.spans[owner].site)?.clone();
-        let (ns, kernels) = (time(&works), works.len() as u64);
-        let (says, confidence) = (counted.says, Confidence::Moderate);
-        Some((owner, Region { ns, kernels, point: None, counted: Some(counted), says, confidence }))
+    let mut by_owner: BTreeMap<SpanIdx, (Vec<&Work>, &Counted)> = BTreeMap::new();
+    let computes = |it: &&Work| matches!(it.deed, Deed::Kernel { .. } | Deed::Graph { .. });
+    for work in devices.works.iter().filter(computes) {
+        if let Some((owner, counted)) = work.span.and_then(|span| owners.get(&span)) {
+            by_owner.entry(*owner).or_insert((Vec::new(), counted)).0.push(work);
+        }
+    }
+    let region = |(owner, (works, counted)): (SpanIdx, (Vec<&Work>, &Counted))| {
+        let alone = works.first().is_some_and(|work| is_alone(work.stream.device));
+        let region = Region {
+            ns: time(&works),
+            kernels: works.len() as u64,
+            point: None,
+            counted: Some(counted.clone()),
+            says: counted.says,
+            confidence: if alone { Confidence::Moderate } else { Confidence::Weak },
+        };
+        (owner, region)
     };
-    by_owner.into_iter().filter_map(region).collect()
+    by_owner.into_iter().map(region).collect()
 }
 
 /// Kernels by the span that answers for what launched them.

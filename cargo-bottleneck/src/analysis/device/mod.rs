@@ -28,7 +28,7 @@ pub mod timeline;
 mod to_model;
 pub(super) mod unseen;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kind::Kind;
@@ -40,6 +40,7 @@ use crate::report::model::gpu::Counters;
 use super::blame::{Blamed, Part};
 use super::roofline::Says;
 use super::subkind::Subkind;
+use counted::Counted;
 use idle::{Cause, Gaps};
 use kernels::Region;
 use order::Order;
@@ -184,7 +185,14 @@ impl DeviceView {
                 let known = region.filter(|region| !is_held_back || region.is_near_a_ceiling());
                 known.map_or((Kind::Other, None), Region::kind)
             }
-            Deed::Graph { .. } => (Kind::Other, None),
+            // Nobody declares what a graph does that is not divided.
+            Deed::Graph { .. } => {
+                let region = work.span.and_then(|span| self.region(span)).map(|(_, region)| region);
+                let counted = region.filter(|region| region.counted.is_some());
+                let is_held_back = self.held_back.contains_key(&work.stream.device);
+                let known = counted.filter(|region| !is_held_back || region.is_near_a_ceiling());
+                known.map_or((Kind::Other, None), Region::kind)
+            }
         }
     }
 }
@@ -197,8 +205,7 @@ fn regions(
 ) -> (BTreeMap<SpanIdx, Region>, BTreeMap<SpanIdx, SpanIdx>) {
     let mut regions = kernels::regions(profile, devices, &machine.devices);
     let mut owners = BTreeMap::new();
-    let launching: BTreeSet<SpanIdx> = devices.works.iter().filter_map(|it| it.span).collect();
-    for &span in &launching {
+    for span in devices.works.iter().filter_map(|it| it.span) {
         if let Some(owner) = kernels::declaring(profile, span) {
             owners.insert(span, owner);
         }
@@ -207,23 +214,31 @@ fn regions(
         let seen = conditions::of(facts, &machine.conditions)?;
         Some((facts.number, seen.windows.as_slice()))
     });
-    let phases = counted::phases(profile, devices, windows);
+    let phases = counted::Phases::of(profile, devices, windows);
+    let is_known = |says: Says| matches!(says, Says::Bound(..));
     // Declared work comes first; where it does not decide, counters that do.
-    let phase = |span: SpanIdx| {
-        let (owner, counted) = counted::phase_of(profile, &phases, span)?;
-        let declared = owners.get(&span).and_then(|owner| regions.get(owner));
-        let is_known = |says: Says| matches!(says, Says::Bound(..));
-        let is_asked =
-            declared.is_none_or(|region| !is_known(region.says) && is_known(counted.says));
-        is_asked.then_some(owner)
+    let phase = |work: &Work| {
+        let span = work.span?;
+        let (owner, counted) = phases.of_span(profile, work.stream.device, span)?;
+        let own = owners.get(&span).and_then(|owner| regions.get(owner));
+        let is_asked = own.is_none_or(|own| !is_known(own.says) && is_known(counted.says));
+        let is_taken = regions.get(&owner).is_some_and(|its| is_known(its.says));
+        (is_asked && !is_taken).then_some((span, (owner, counted)))
     };
-    let by_phase: BTreeMap<SpanIdx, SpanIdx> =
-        launching.into_iter().filter_map(|span| Some((span, phase(span)?))).collect();
-    for (owner, of_phase) in kernels::counted_regions(profile, devices, &phases, &by_phase) {
+    let computes = |work: &&Work| matches!(work.deed, Deed::Kernel { .. } | Deed::Graph { .. });
+    let by_phase: BTreeMap<SpanIdx, (SpanIdx, &Counted)> =
+        devices.works.iter().filter(computes).filter_map(phase).collect();
+    let is_alone = |device: u32| {
+        let facts = devices.known.iter().find(|it| it.number == device);
+        facts
+            .and_then(|facts| conditions::of(facts, &machine.conditions))
+            .is_some_and(|it| it.is_alone)
+    };
+    for (owner, of_phase) in kernels::counted_regions(devices, &by_phase, is_alone) {
         let declared = regions.remove(&owner).and_then(|region| region.point);
         regions.insert(owner, Region { point: declared, ..of_phase });
     }
-    owners.extend(by_phase);
+    owners.extend(by_phase.into_iter().map(|(span, (owner, _))| (span, owner)));
     (regions, owners)
 }
 

@@ -1,6 +1,6 @@
 //! What parts of a device are in use, window by window: by NVML's GPM, which Hopper and newer devices have. It asks for no
-//! privilege and leaves the counters alone that other tools take, but its windows last [`super::watch::PERIOD`] at least: it
-//! tells of phases, never of a single kernel.
+//! privilege and leaves the counters alone that other tools take, but the device refreshes what it tells every 100 ms only: a
+//! window is twice as long, and may be about the time up to [`LAG_NS`] before it. It tells of phases, never of a single kernel.
 
 use std::ffi::{CStr, c_double, c_uint, c_void};
 
@@ -25,8 +25,12 @@ const VERSION: c_uint = 1;
 const PLACES: usize = 400;
 /// Windows that are kept; of more, neighbors are merged.
 const MOST: usize = 2048;
-/// Merged are windows with less between them.
-const CLOSE_NS: u64 = 20_000_000;
+/// What a window tells may be so old.
+pub const LAG_NS: u64 = 100_000_000;
+/// Shorter windows are no windows: the device may not have refreshed anything.
+const LEAST_NS: u64 = 150_000_000;
+/// A sample that takes longer was taken at an unknown time.
+const SLOW_NS: u64 = 20_000_000;
 
 /// What a device did in one window: its parts in thousandths of the most that they could do, as averages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +41,10 @@ pub struct Window {
     pub until_ns: u64,
     /// Bandwidth of the device's memory.
     pub memory: u16,
-    /// Multiprocessors that have work, however little.
-    pub busy: u16,
-    /// Units that compute: [`UNITS`].
-    pub units: [u16; UNITS.len()],
+    /// Multiprocessors that have work, however little; `None` where that is not counted.
+    pub busy: Option<u16>,
+    /// Units that compute: [`UNITS`]; the same.
+    pub units: [Option<u16>; UNITS.len()],
 }
 
 /// By NVML's header.
@@ -80,6 +84,8 @@ pub(super) struct Counters {
     /// When the sample before was there; `None` without one.
     since_ns: Option<u64>,
     windows: Vec<Window>,
+    /// Why the newest window is missing.
+    problem: Option<String>,
 }
 
 impl Counters {
@@ -89,7 +95,14 @@ impl Counters {
     /// Why the device cannot be counted.
     pub(super) fn start(nvml: Nvml, device: Device) -> Result<Self, String> {
         is_countable(nvml, device)?;
-        let mut res = Self { nvml, device, samples: [0; 2], since_ns: None, windows: Vec::new() };
+        let mut res = Self {
+            nvml,
+            device,
+            samples: [0; 2],
+            since_ns: None,
+            windows: Vec::new(),
+            problem: None,
+        };
         for sample in &mut res.samples {
             call!(nvml, c"nvmlGpmSampleAlloc"(sample => *mut usize))?;
         }
@@ -98,24 +111,36 @@ impl Counters {
         Ok(res)
     }
 
-    /// Ends a window, and begins the next one.
+    /// Ends a window, if it is long enough, and begins the next one.
     pub(super) fn look(&mut self) {
-        if self.sample().is_err() {
+        if self.since_ns.is_some_and(|since_ns| now_ns() < since_ns + LEAST_NS) {
+            return;
+        }
+        if let Err(problem) = self.sample() {
             self.since_ns = None;
+            self.problem = Some(problem);
         }
     }
 
-    /// All windows, by time.
-    pub(super) fn windows(&self) -> &[Window] {
-        &self.windows
+    /// All windows, by time; why there is none, where that is known.
+    pub(super) fn windows(&self) -> Result<&[Window], String> {
+        match &self.problem {
+            Some(problem) if self.windows.is_empty() => Err(problem.clone()),
+            _ => Ok(&self.windows),
+        }
     }
 
     fn sample(&mut self) -> Result<(), String> {
         let nvml = self.nvml;
         let until_ns = now_ns();
         call!(nvml, c"nvmlGpmSampleGet"(self.device.handle => usize, self.samples[1] => usize))?;
-        let from_ns = self.since_ns.replace(now_ns());
+        let now_ns = now_ns();
+        let from_ns = self.since_ns.replace(now_ns);
         self.samples.swap(0, 1);
+        if SLOW_NS < now_ns - until_ns {
+            self.since_ns = None;
+            return Err("its driver takes too long to count".to_owned());
+        }
         if let Some(from_ns) = from_ns {
             // The older one is where the next one goes.
             let [newer, older] = self.samples;
@@ -137,7 +162,7 @@ impl Drop for Counters {
 }
 
 /// Whether a device can be counted; why not, if not.
-pub(super) fn is_countable(nvml: Nvml, device: Device) -> Result<(), String> {
+fn is_countable(nvml: Nvml, device: Device) -> Result<(), String> {
     let (mut is_divided, mut later) = (0, 0);
     let mode = call!(nvml, c"nvmlDeviceGetMigMode"(
         device.handle => usize, &raw mut is_divided => *mut c_uint, &raw mut later => *mut c_uint
@@ -172,8 +197,7 @@ fn between(nvml: Nvml, older: usize, newer: usize) -> Result<Window, String> {
     call!(nvml, c"nvmlGpmMetricsGet"(&raw mut *metrics => *mut Metrics))?;
     let [memory, busy, units @ ..] = thousandths(&metrics.rows);
     let memory = memory.ok_or("the device does not count its memory")?;
-    let units = units.map(Option::unwrap_or_default);
-    Ok(Window { memory, busy: busy.unwrap_or_default(), units, ..Window::default() })
+    Ok(Window { memory, busy, units, ..Window::default() })
 }
 
 /// The metrics that were asked for, which NVML gives in percent; `None` for those that it does not have.
@@ -195,17 +219,13 @@ fn thousandths(metrics: &[Metric]) -> [Option<u16>; METRICS] {
 fn keep(windows: &mut Vec<Window>, window: Window) {
     if MOST <= windows.len() {
         let mut merged: Vec<Window> = Vec::with_capacity(MOST);
-        let mut all = std::mem::take(windows).into_iter().peekable();
+        let mut all = std::mem::take(windows).into_iter();
         while let Some(first) = all.next() {
-            let is_close = |next: &Window| next.from_ns.saturating_sub(first.until_ns) < CLOSE_NS;
-            merged.push(all.next_if(is_close).map_or(first, |next| first.and(next)));
+            merged.push(all.next().map_or(first, |next| first.and(next)));
         }
         *windows = merged;
     }
-    // Nothing could be merged: a device that hardly answers.
-    if windows.len() < MOST {
-        windows.push(window);
-    }
+    windows.push(window);
 }
 
 impl Window {
@@ -221,15 +241,16 @@ impl Window {
             let sum = u128::from(a) * own + u128::from(b) * others;
             u16::try_from(sum / (own + others).max(1)).unwrap_or(u16::MAX)
         };
+        let both = |a: Option<u16>, b: Option<u16>| a.zip(b).map(|(a, b)| mean(a, b));
         let mut units = self.units;
         for (unit, other) in units.iter_mut().zip(next.units) {
-            *unit = mean(*unit, other);
+            *unit = both(*unit, other);
         }
         Self {
             from_ns: self.from_ns,
             until_ns: next.until_ns,
             memory: mean(self.memory, next.memory),
-            busy: mean(self.busy, next.busy),
+            busy: both(self.busy, next.busy),
             units,
         }
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::Interval;
 use crate::units::{BytesPerSec, Nanos};
 
-pub use counters::{UNITS, Window};
+pub use counters::{LAG_NS, UNITS, Window};
 pub use watch::{Conditions, Other, Watch};
 
 /// What the command calls itself with; not for users.
@@ -152,7 +152,7 @@ fn has_counters() -> Result<(), String> {
     let nvml = nvml::Nvml::load()?;
     let mut problem = Err("NVML shows no device".to_owned());
     for device in nvml.devices()? {
-        problem = counters::is_countable(nvml, device);
+        problem = counters::Counters::start(nvml, device).map(drop);
         if problem.is_ok() {
             break;
         }

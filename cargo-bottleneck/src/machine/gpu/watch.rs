@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::counters::{Counters, Window};
 use super::nvml::{Device, Nvml, Use};
 
-/// Between looks. A device counts for so long at least.
-pub(super) const PERIOD: Duration = Duration::from_millis(100);
+/// Between looks.
+const PERIOD: Duration = Duration::from_millis(100);
 /// What was seen is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Reasons of NVML for a lower clock: nothing runs; limits of power; limits of heat.
@@ -38,6 +38,9 @@ pub struct Conditions {
     pub heat: u32,
     /// Other processes that computed on it.
     pub others: Vec<Other>,
+    /// The program is known to be the only one that has it: not where processes have other numbers, and not with two processes.
+    #[serde(default)]
+    pub is_alone: bool,
     /// What its counters said, by time.
     #[serde(default)]
     pub windows: Vec<Window>,
@@ -116,8 +119,9 @@ fn look(stopped: &Receiver<()>, is_used: impl Fn() -> bool) -> Option<Vec<Seen>>
         }
     }
     for ((_, seen), counters) in devices.iter_mut().zip(counters) {
-        match counters {
-            Ok(counters) => seen.windows = counters.windows().to_vec(),
+        let windows = counters.and_then(|it| it.windows().map(<[Window]>::to_vec));
+        match windows {
+            Ok(windows) => seen.windows = windows,
             Err(why) => seen.not_counted = Some(why),
         }
     }
@@ -193,6 +197,7 @@ impl Seen {
             power: self.power,
             heat: self.heat,
             others: others.map(|(&pid, &percent)| Other { pid, percent }).collect(),
+            is_alone: self.present.len() == 1 && is_known,
             windows: self.windows,
             not_counted: self.not_counted,
         }

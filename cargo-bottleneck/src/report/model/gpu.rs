@@ -80,9 +80,9 @@ pub struct Counters {
     pub ns: u64,
     /// Bandwidth of its memory.
     pub memory: f64,
-    /// Multiprocessors that have work, however little.
-    pub busy: f64,
-    /// Units that compute, the most used first.
+    /// Multiprocessors that have work, however little; `None` where they are not counted.
+    pub busy: Option<f64>,
+    /// Units that compute, as far as they are counted, the most used first.
     pub units: Vec<Unit>,
 }
 

@@ -69,11 +69,12 @@ fn seen(level: &str) -> &'static str {
 fn of_counters(counters: &Counters) -> String {
     let unit = counters.units.first().filter(|unit| unit.share > 0.0);
     let unit = unit.map(|unit| format!("{} {}, ", unit.name, percent(unit.share)));
+    let busy = counters.busy.map(|busy| format!("multiprocessors with work {} ", percent(busy)));
     format!(
-        "its counters: memory {}, {}multiprocessors with work {} ({} windows, {})",
+        "its counters: memory {}, {}{}({} windows, {})",
         percent(counters.memory),
         unit.unwrap_or_default(),
-        percent(counters.busy),
+        busy.unwrap_or_default(),
         counters.windows,
         time(counters.ns)
     )
