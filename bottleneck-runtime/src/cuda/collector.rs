@@ -13,7 +13,7 @@ use super::calls::{Calls, NOTED};
 use super::device_facts;
 #[cfg(not(bottleneck_injection))]
 use super::events;
-use super::functions::{Cupti, Driver, Handle};
+use super::functions::{Cupti, Driver, GraphData, Handle, ResourceData};
 use super::graph_nodes::GraphNodes;
 use super::level::{Level, Reason};
 use super::works::Works;
@@ -53,6 +53,7 @@ const DRIVER_API: u32 = 1;
 const RESOURCE: u32 = 3;
 const NODE_MADE: u32 = 13;
 const NODE_CLONED: u32 = 20;
+const KERNEL_NODE: u32 = 0;
 /// Version of CUPTI of CUDA 12.8, which numbers the recordings of events.
 const CUPTI_OF_12_8: u32 = 26;
 /// Buffers come zeroed.
@@ -321,7 +322,9 @@ impl Collector {
             self.buffers.put_free(filled.memory);
         }
         let lost = self.dropped.load(Ordering::Relaxed) + self.buffers.given_up() * LEAST_GIVEN_UP;
-        self.works().note_lost(lost);
+        let mut works = self.works();
+        works.note_captured(&self.nodes);
+        works.note_lost(lost);
     }
 
     /// The log has its full length: the program is freed of what recording costs.
@@ -386,9 +389,9 @@ impl Collector {
         };
         let Some(own) = id(graph.node) else { return };
         if cbid == NODE_MADE {
-            self.nodes.note(own, open_node());
+            self.nodes.note(own, open_node(), graph.sort == KERNEL_NODE);
         } else if let Some(original) = id(graph.original_node) {
-            self.nodes.note_clone(own, original);
+            self.nodes.note_clone(own, original, graph.sort == KERNEL_NODE);
         }
     }
 
@@ -422,23 +425,6 @@ struct CallData {
     context_number: u32,
     data: *mut u64,
     correlation: u32,
-}
-
-/// What CUPTI says of something that comes or goes.
-#[repr(C)]
-struct ResourceData {
-    context: Handle,
-    stream: Handle,
-    about: *const GraphData,
-}
-
-/// What it says of a node of a graph, as far as it is used.
-#[repr(C)]
-struct GraphData {
-    graph: Handle,
-    original: Handle,
-    node: Handle,
-    original_node: Handle,
 }
 
 unsafe extern "C" fn on_call(_own: usize, domain: u32, cbid: u32, data: *const c_void) {

@@ -130,3 +130,21 @@ functions! {
         flush_all = c"cuptiActivityFlushAll": fn(u32) -> c_int;
     }
 }
+
+/// What CUPTI says of something that comes or goes.
+#[repr(C)]
+pub(super) struct ResourceData {
+    context: Handle,
+    stream: Handle,
+    pub(super) about: *const GraphData,
+}
+
+/// What it says of a node of a graph, as far as it is used.
+#[repr(C)]
+pub(super) struct GraphData {
+    graph: Handle,
+    original: Handle,
+    pub(super) node: Handle,
+    pub(super) original_node: Handle,
+    pub(super) sort: u32,
+}

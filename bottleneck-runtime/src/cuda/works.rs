@@ -201,6 +201,18 @@ impl Works {
         }
     }
 
+    /// Writes down how many kernels were captured into graphs so far.
+    pub(crate) fn note_captured(&mut self, nodes: &GraphNodes) {
+        for (span, kernels) in nodes.changed_counts() {
+            self.append(&DeviceWorkData {
+                class: Class::Captured as u32,
+                node: span,
+                bytes: u64::from(kernels),
+                ..DeviceWorkData::default()
+            });
+        }
+    }
+
     /// Writes down what is known of a device.
     pub(crate) fn note_device(&self, facts: &str) {
         self.session.arena.text_chunk(ChunkKind::Device, facts.len(), |put| put(facts.as_bytes()));

@@ -40,6 +40,8 @@ pub enum Class {
     Full = 12,
     /// A stream that was made; `what` is CUPTI's number of its sort: 1 blocking, 2 non-blocking, 3 the default stream.
     Stream = 13,
+    /// Kernels that were captured into graphs in a span so far, in `bytes`.
+    Captured = 14,
 }
 
 impl Class {
@@ -59,6 +61,7 @@ impl Class {
             11 => Self::Lost,
             12 => Self::Full,
             13 => Self::Stream,
+            14 => Self::Captured,
             _ => return None,
         })
     }

@@ -155,24 +155,41 @@ fn state_letter(stat: &[u8]) -> Option<u8> {
     stat.get(end_of_name + 2).copied()
 }
 
-/// Whether a task blocks a signal; `None` where that cannot be seen: a call that waits for signals, or with a mask of its own,
-/// replaces that of the task for as long as it waits, and a signal would end it.
+/// What is seen of how a task takes a signal.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn blocks_signal(tid: u32, signal: i32) -> Option<bool> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// It blocks it.
+    Blocked,
+    /// It does not.
+    Free,
+    /// It waits for signals, or with a mask of its own, in place of that of the task: a signal would end the wait.
+    Masked,
+    /// That could not be seen.
+    Unknown,
+}
+
+/// How a task takes a signal.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn takes(tid: u32, signal: i32) -> Takes {
     let mut text = [0_u8; TEXT_BYTES];
-    let stat = read_once(tid, b"/stat", &mut text).ok()?;
-    if blocked_field(stat)? & 1 << (signal - 1) != 0 {
-        return Some(true);
-    }
-    if state_letter(stat) == Some(b'R') {
-        // Also one that has just been woken in such a call, for a moment.
-        return Some(false);
-    }
-    match waiting(tid).ok()? {
-        Waiting::In(call) if !replaces_mask(&call) => Some(false),
-        Waiting::In(_) | Waiting::No | Waiting::InNoCall => None,
+    let Ok(stat) = read_once(tid, b"/stat", &mut text) else { return Takes::Unknown };
+    match (blocked_field(stat), state_letter(stat)) {
+        (Some(blocked), _) if blocked & 1 << (signal - 1) != 0 => Takes::Blocked,
+        // Also one that has just been woken in such a wait, for a moment.
+        (Some(_), Some(b'R')) => Takes::Free,
+        (Some(_), _) => match waiting(tid) {
+            Ok(Waiting::In(call)) if replaces_mask(&call) => Takes::Masked,
+            Ok(Waiting::In(_)) => Takes::Free,
+            Ok(Waiting::No | Waiting::InNoCall) | Err(_) => Takes::Unknown,
+        },
+        (None, _) => Takes::Unknown,
     }
 }
+
+/// The fifth argument of `io_uring_enter` is no mask.
+#[cfg(target_arch = "x86_64")]
+const EXTENDED_ARGUMENT: u64 = 1 << 3;
 
 /// Whether a call waits with another mask of signals than that of its task.
 #[cfg(target_arch = "x86_64")]
@@ -180,8 +197,9 @@ fn replaces_mask(call: &RawCall) -> bool {
     match i64::from(call.number) {
         libc::SYS_rt_sigtimedwait | libc::SYS_rt_sigsuspend => true,
         libc::SYS_ppoll => call.arguments[3] != 0,
-        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_io_uring_enter => {
-            call.arguments[4] != 0
+        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => call.arguments[4] != 0,
+        libc::SYS_io_uring_enter => {
+            call.arguments[3] & EXTENDED_ARGUMENT == 0 && call.arguments[4] != 0
         }
         libc::SYS_pselect6 => call.arguments[5] != 0,
         _ => false,

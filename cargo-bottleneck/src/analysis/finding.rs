@@ -340,9 +340,10 @@ impl Finding {
                 settle::left_open(facts.devices, self.region(facts))
             }
             (Part::Device, _)
-                if self.region(facts).is_some_and(|region| {
-                    region.counted.is_some() && region.confidence == Confidence::Weak
-                }) =>
+                if matches!(self.kind, Kind::Memory | Kind::Compute)
+                    && self.region(facts).is_some_and(|region| {
+                        region.counted.is_some() && region.confidence == Confidence::Weak
+                    }) =>
             {
                 vec![
                     "whether others used the device meanwhile: its counters tell of all".to_owned(),

@@ -228,6 +228,8 @@ pub struct Devices {
     pub overheads: Vec<(u32, When)>,
     /// Times of streams around calls of spans that name one.
     pub elapsed: BTreeMap<SpanIdx, Elapsed>,
+    /// Kernels that were captured into graphs, by span.
+    pub captured: BTreeMap<SpanIdx, u64>,
     /// Records that were dropped or given up; work is missing then.
     pub lost: u64,
     /// Until when everything is known, in ns since recording began; `None` if that is the end.

@@ -195,6 +195,13 @@ impl About<'_> {
             }
             // Calls are there already; of memory nothing is told yet.
             Class::Call | Class::Memory => {}
+            // Each says how many there are so far.
+            Class::Captured => {
+                if let Some(&span) = self.references.spans.get(&record.node) {
+                    let kernels = to.captured.entry(span).or_default();
+                    *kernels = record.bytes.max(*kernels);
+                }
+            }
             Class::Full => to.until_ns = clock.instant_ns(record.end),
             // Each says how many there are so far.
             Class::Lost => to.lost = to.lost.max(record.bytes),

@@ -32,7 +32,14 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let checks = Checks { folder };
-    let results = [checks.faults(), checks.times(), checks.requests(), checks.injection()];
+    let results = [
+        checks.faults(),
+        checks.graph(),
+        checks.counters(),
+        checks.times(),
+        checks.requests(),
+        checks.injection(),
+    ];
     checks.cost();
     if results.iter().all(|it| *it) {
         println!("all as it should be");
@@ -111,6 +118,38 @@ impl Checks {
             let fits = *seen == kind && rules.first().copied() == rule;
             is_right &= say(fits, &format!("{fault}: {seen}, {rules:?}"));
             println!("       {}", summary["gpu"]["devices"][0]);
+        }
+        is_right
+    }
+
+    /// What a graph runs belongs to the span in which it was captured.
+    fn graph(&self) -> bool {
+        let arguments = ["--graph", "--fault", "hbm-bound"];
+        let Some((summary, _)) = self.report(&[], "gpu_decode", &arguments) else {
+            return say(false, "graph: no report");
+        };
+        let kernel = &summary["gpu"]["kernels"][0];
+        let spans = summary["spans"].as_array();
+        let span = spans.into_iter().flatten().find(|it| it["id"] == kernel["span"]);
+        let name = span.map_or(&Value::Null, |it| &it["name"]);
+        let (kind, count) = (&summary["verdict"]["kind"], &kernel["count"]);
+        let fits = *kind == "memory" && *name == "layers" && *count == 16 * 400;
+        say(fits, &format!("graph: {kind}, {count} kernels of {name}"))
+    }
+
+    /// Where the device counts, kernels that declare nothing are told apart.
+    fn counters(&self) -> bool {
+        let mut is_right = true;
+        for (fault, expected) in [("hbm-bound", "memory"), ("flop-bound", "compute")] {
+            let arguments = ["--undeclared", "--fault", fault];
+            let Some((summary, _)) = self.report(&[], "gpu_decode", &arguments) else {
+                return say(false, "counters: no report");
+            };
+            let (kind, device) = (&summary["verdict"]["kind"], &summary["gpu"]["devices"][0]);
+            let is_counted = summary["gpu"]["level"] == "counters";
+            let expected = if is_counted { expected } else { "inconclusive" };
+            is_right &= say(*kind == expected, &format!("{fault}, undeclared: {kind}"));
+            println!("       {} {}", device["counters"], device["not_counted"]);
         }
         is_right
     }

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::handler;
 use super::slot::{SLOTS, Slot};
 use crate::os::cpu_timer::{self, CpuTimer};
-use crate::os::{signal, task};
+use crate::os::signal;
+use crate::os::task::{self, Takes};
 use crate::record::recorder::Recorder;
 
 /// The threads of one process.
@@ -176,7 +177,7 @@ impl List {
                 doubt.lists_left = left;
                 continue;
             }
-            match doubt.look(task::blocks_signal(sampled.tid, cpu_timer::SIGNAL)) {
+            match doubt.look(task::takes(sampled.tid, cpu_timer::SIGNAL)) {
                 None => is_early |= doubt.lists_left == 0,
                 Some(is_free) => decided.push((at, is_free.then_some(doubt.recorder))),
             }
@@ -211,10 +212,10 @@ impl List {
 
 impl Doubt {
     /// Takes in what a look has found. Returns whether the thread may be sampled, once that is known.
-    fn look(&mut self, blocks: Option<bool>) -> Option<bool> {
-        self.free = if blocks == Some(false) { self.free + 1 } else { 0 };
-        self.has_blocked |= blocks == Some(true);
-        self.has_masked |= blocks.is_none();
+    fn look(&mut self, takes: Takes) -> Option<bool> {
+        self.free = if takes == Takes::Free { self.free + 1 } else { 0 };
+        self.has_blocked |= takes == Takes::Blocked;
+        self.has_masked |= takes == Takes::Masked;
         if self.has_blocked && self.has_masked {
             return Some(false);
         }
@@ -237,29 +238,29 @@ impl Doubt {
 mod tests {
     use super::*;
 
-    /// What looks decide, and after how many of them.
-    fn decided(looks: &[Option<bool>]) -> Option<(usize, bool)> {
-        let mut doubt = Doubt::default();
-        looks.iter().enumerate().find_map(|(at, &blocks)| Some((at + 1, doubt.look(blocks)?)))
-    }
+    use Takes::{Blocked, Free, Masked, Unknown};
 
-    const BLOCKS: Option<bool> = Some(true);
-    const FREE: Option<bool> = Some(false);
-    const MASKED: Option<bool> = None;
+    /// What looks decide, and after how many of them.
+    fn decided(looks: &[Takes]) -> Option<(usize, bool)> {
+        let mut doubt = Doubt::default();
+        looks.iter().enumerate().find_map(|(at, &takes)| Some((at + 1, doubt.look(takes)?)))
+    }
 
     #[test]
     fn a_thread_that_blocks_the_signal_at_first_is_sampled_later() {
-        assert_eq!(decided(&[FREE]), Some((1, true)));
-        assert_eq!(decided(&[BLOCKS, BLOCKS, FREE, FREE]), Some((4, true)));
-        assert_eq!(decided(&[BLOCKS; 100]), None);
+        assert_eq!(decided(&[Free]), Some((1, true)));
+        assert_eq!(decided(&[Blocked, Blocked, Free, Free]), Some((4, true)));
+        assert_eq!(decided(&[Blocked; 100]), None);
+        // It reads pages of its weights meanwhile.
+        assert_eq!(decided(&[Blocked, Unknown, Free, Unknown, Free, Free]), Some((6, true)));
     }
 
     #[test]
     fn a_thread_that_takes_signals_itself_is_never_sampled() {
-        assert_eq!(decided(&[MASKED, FREE, MASKED, FREE, FREE, BLOCKS]), Some((6, false)));
-        assert_eq!(decided(&[BLOCKS, FREE, MASKED]), Some((3, false)));
+        assert_eq!(decided(&[Masked, Free, Masked, Free, Free, Blocked]), Some((6, false)));
+        assert_eq!(decided(&[Blocked, Free, Masked]), Some((3, false)));
         // It waits with a mask of its own, and works with the signal free.
-        assert_eq!(decided(&[MASKED, FREE, FREE, FREE]), Some((4, true)));
+        assert_eq!(decided(&[Masked, Free, Free, Free]), Some((4, true)));
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
         let mut doubt = Doubt::default();
         let mut left = Vec::new();
         for _ in 0..EARLY_LOOKS + 6 {
-            assert_eq!(doubt.look(BLOCKS), None);
+            assert_eq!(doubt.look(Blocked), None);
             left.push(doubt.lists_left);
         }
         assert!(left[..EARLY_LOOKS as usize].iter().all(|&left| left == 0));

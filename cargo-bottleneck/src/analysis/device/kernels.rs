@@ -3,20 +3,20 @@
 //! A kernel is of the *region* of the span that launched it: the nearest span around it that declares work. The time of a region
 //! is that in which any of its kernels runs. Without declared work nothing is known: names of kernels are no evidence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::analysis::ceilings::Range;
 use crate::analysis::roofline::{Abstained, Point, Says, judge};
 use crate::analysis::subkind::Subkind;
 use crate::kind::Kind;
 use crate::machine::gpu::GpuCeilings;
-use crate::profile::device::{CallIdx, Deed, Devices, Work};
+use crate::profile::device::{Deed, Devices, Work};
 use crate::profile::{self, Profile, SpanIdx};
 use crate::report::model::{Confidence, Evidence, Source};
 
-use super::ceilings;
 use super::counted::Counted;
 use super::stretches::Stretches;
+use super::{ceilings, replays};
 
 /// What is known of the kernels of one region.
 #[derive(Clone, Debug)]
@@ -70,8 +70,9 @@ pub(super) fn regions(
     profile: &Profile,
     devices: &Devices,
     measured: &[GpuCeilings],
+    owners: &BTreeMap<SpanIdx, SpanIdx>,
 ) -> BTreeMap<SpanIdx, Region> {
-    let by_owner = by_owner(devices, |span| declaring(profile, span));
+    let by_owner = by_owner(devices, owners);
     let region = |(owner, works): (SpanIdx, Vec<&Work>)| {
         let judged = judged(profile, devices, measured, owner, &works);
         (owner, judged)
@@ -94,7 +95,7 @@ pub(super) fn counted_regions(
         }
     }
     let region = |(owner, (works, counted)): (SpanIdx, (Vec<&Work>, &Counted))| {
-        let alone = works.first().is_some_and(|work| is_alone(work.stream.device));
+        let alone = works.iter().all(|work| is_alone(work.stream.device));
         let region = Region {
             ns: time(&works),
             kernels: works.len() as u64,
@@ -108,14 +109,28 @@ pub(super) fn counted_regions(
     by_owner.into_iter().map(region).collect()
 }
 
+/// The spans that declare what kernels of others do, by these: the nearest one around it, or, for what a graph runs, around its
+/// launch.
+pub(super) fn declaring_spans(profile: &Profile, devices: &Devices) -> BTreeMap<SpanIdx, SpanIdx> {
+    let mut res = BTreeMap::new();
+    for work in &devices.works {
+        let Some(span) = work.span.filter(|span| !res.contains_key(span)) else { continue };
+        let at_launch = || declaring(profile, devices.launching(work)?);
+        if let Some(owner) = declaring(profile, span).or_else(at_launch) {
+            res.insert(span, owner);
+        }
+    }
+    res
+}
+
 /// Kernels by the span that answers for what launched them.
-fn by_owner(
-    devices: &Devices,
-    owner: impl Fn(SpanIdx) -> Option<SpanIdx>,
-) -> BTreeMap<SpanIdx, Vec<&Work>> {
+fn by_owner<'d>(
+    devices: &'d Devices,
+    owners: &BTreeMap<SpanIdx, SpanIdx>,
+) -> BTreeMap<SpanIdx, Vec<&'d Work>> {
     let mut res: BTreeMap<SpanIdx, Vec<&Work>> = BTreeMap::new();
     for work in devices.works.iter().filter(|it| matches!(it.deed, Deed::Kernel { .. })) {
-        if let Some(owner) = work.span.and_then(&owner) {
+        if let Some(&owner) = work.span.and_then(|span| owners.get(&span)) {
             res.entry(owner).or_default().push(work);
         }
     }
@@ -128,7 +143,7 @@ fn time(works: &[&Work]) -> u64 {
 }
 
 /// The nearest span that declares work, `span` or one around it.
-pub(super) fn declaring(profile: &Profile, span: SpanIdx) -> Option<SpanIdx> {
+fn declaring(profile: &Profile, span: SpanIdx) -> Option<SpanIdx> {
     let mut at = Some(span);
     while let Some(span) = at {
         let path = &profile.spans[span];
@@ -187,7 +202,9 @@ fn judged(
     let (Some(work), Some(facts)) = (profile.spans[owner].work, facts) else {
         return nothing(Abstained::NoCeiling);
     };
-    let times = replays(profile, devices, owner, works);
+    let Some(times) = replays::times(profile, devices, owner, works) else {
+        return nothing(Abstained::NoCeiling);
+    };
     let work = profile::Work { flops: work.flops * times, bytes: work.bytes * times, ..work };
     let per_second = work.flops * 1e9 / ns.max(1) as f64;
     let measured = measured.iter().find(|it| it.number == device);
@@ -199,33 +216,6 @@ fn judged(
     // A data sheet is no measurement of this device.
     let confidence = confidence.min(Confidence::Moderate);
     Region { ns, kernels, point: Some(point), counted: None, says, confidence }
-}
-
-/// How often what a span declares was done for each time that it was declared: more than once where a graph that was captured
-/// in it is launched elsewhere. Kernels that were launched, by those that were when the span was called; each graph runs as
-/// many of them as it was captured with.
-fn replays(profile: &Profile, devices: &Devices, owner: SpanIdx, works: &[&Work]) -> f64 {
-    let is_replayed = |work: &&&Work| {
-        let Deed::Kernel { graph, .. } = work.deed else { return false };
-        let mut launching = devices.launching(work);
-        while let Some(span) = launching.filter(|&span| span != owner) {
-            launching = profile.spans[span].parent;
-        }
-        graph != 0 && launching.is_none()
-    };
-    let replayed: Vec<&&Work> = works.iter().filter(is_replayed).collect();
-    let launches: BTreeSet<Option<CallIdx>> = replayed.iter().map(|work| work.call).collect();
-    let graphs: BTreeSet<u32> = replayed
-        .iter()
-        .filter_map(|work| match work.deed {
-            Deed::Kernel { graph, .. } => Some(graph),
-            _ => None,
-        })
-        .collect();
-    let direct = (works.len() - replayed.len()) as f64;
-    let of_graphs = replayed.len() as f64;
-    let captured = of_graphs * graphs.len() as f64 / launches.len().max(1) as f64;
-    if captured > 0.0 { (direct + of_graphs) / (direct + captured) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -254,6 +244,10 @@ mod tests {
             .devices()
     }
 
+    fn all_regions(profile: &Profile, devices: &Devices) -> BTreeMap<SpanIdx, Region> {
+        regions(profile, devices, &[], &declaring_spans(profile, devices))
+    }
+
     #[test]
     fn a_region_is_judged_by_the_time_in_which_its_kernels_run() {
         // layers   declares 1.8 GB
@@ -274,48 +268,11 @@ mod tests {
             .in_span(span(2))
             .launch(1, 4000..5000, "other", 7, 4 * MS..5 * MS)
             .in_span(span(0));
-        let regions = regions(&profile, &device(drawing), &[]);
+        let regions = all_regions(&profile, &device(drawing));
         let (owner, region) = regions.first_key_value().unwrap();
         assert_eq!((*owner, regions.len(), region.kernels, region.ns), (span(1), 1, 2, MS));
         assert_eq!(region.kind(), (Kind::Memory, Some(Subkind::DeviceBandwidth)));
         assert_eq!(region.confidence, Confidence::Moderate);
-    }
-
-    #[test]
-    fn a_graph_does_what_was_declared_at_each_launch() {
-        // host    |capture(layers: 1.8 GB)| launch | launch | launch |
-        // device                            |--k--|  |--k--|  |--k--|     one millisecond each
-        let profile = ProfileBuilder::new(9 * MS)
-            .span("capture", 0..MS, |capture| {
-                capture.span("layers", 0..MS, |layers| {
-                    layers.work(1e6, 1.8e9, Dtype::F32);
-                });
-            })
-            .span("launch", MS..9 * MS, |_| ())
-            .build();
-        let (layers, launch) = (SpanIdx::from_position(1), SpanIdx::from_position(2));
-        let drawn = |launching: SpanIdx| {
-            let mut devices = device((1..=3).fold(Drawing::new(), |drawing, at| {
-                let begin = at * 2 * MS;
-                drawing.launch(1, begin..begin + 1000, "k", 7, begin + 1000..begin + 1000 + MS)
-            }));
-            for work in &mut devices.works {
-                work.span = Some(layers);
-                if let Deed::Kernel { graph, .. } = &mut work.deed {
-                    *graph = 5;
-                }
-            }
-            for call in &mut devices.calls {
-                call.span = Some(launching);
-            }
-            regions(&profile, &devices, &[])[&layers].clone()
-        };
-        let bandwidth = |region: &Region| region.point.as_ref().unwrap().bytes_per_s / 1e12;
-        let replayed = drawn(launch);
-        assert_eq!((replayed.kernels, replayed.ns), (3, 3 * MS));
-        assert!((bandwidth(&replayed) - 1.8).abs() < 0.01, "{}", bandwidth(&replayed));
-        // Launched within the span that declares: it declares for all of its launches.
-        assert!((bandwidth(&drawn(layers)) - 0.6).abs() < 0.01);
     }
 
     #[test]
@@ -327,7 +284,7 @@ mod tests {
             .build();
         let own = SpanIdx::from_position(0);
         let drawing = Drawing::new().launch(1, 0..1000, "a", 7, MS..2 * MS).in_span(own);
-        let regions = regions(&profile, &drawing.devices(), &[]);
+        let regions = all_regions(&profile, &drawing.devices());
         assert_eq!(regions[&own].kind(), (Kind::Other, None));
     }
 }

@@ -20,6 +20,7 @@ pub mod idle;
 mod kernel_name;
 pub mod kernels;
 pub mod order;
+mod replays;
 pub mod rules;
 mod serial;
 pub(super) mod settle;
@@ -28,7 +29,7 @@ pub mod timeline;
 mod to_model;
 pub(super) mod unseen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kind::Kind;
@@ -203,13 +204,8 @@ fn regions(
     devices: &Devices,
     machine: &Gpus,
 ) -> (BTreeMap<SpanIdx, Region>, BTreeMap<SpanIdx, SpanIdx>) {
-    let mut regions = kernels::regions(profile, devices, &machine.devices);
-    let mut owners = BTreeMap::new();
-    for span in devices.works.iter().filter_map(|it| it.span) {
-        if let Some(owner) = kernels::declaring(profile, span) {
-            owners.insert(span, owner);
-        }
-    }
+    let mut owners = kernels::declaring_spans(profile, devices);
+    let mut regions = kernels::regions(profile, devices, &machine.devices, &owners);
     let windows = devices.known.iter().filter_map(|facts| {
         let seen = conditions::of(facts, &machine.conditions)?;
         Some((facts.number, seen.windows.as_slice()))
@@ -217,17 +213,32 @@ fn regions(
     let phases = counted::Phases::of(profile, devices, windows);
     let is_known = |says: Says| matches!(says, Says::Bound(..));
     // Declared work comes first; where it does not decide, counters that do.
-    let phase = |work: &Work| {
-        let span = work.span?;
-        let (owner, counted) = phases.of_span(profile, work.stream.device, span)?;
+    let phase = |device: u32, span: SpanIdx| {
+        let (owner, counted) = phases.of_span(profile, device, span)?;
         let own = owners.get(&span).and_then(|owner| regions.get(owner));
         let is_asked = own.is_none_or(|own| !is_known(own.says) && is_known(counted.says));
         let is_taken = regions.get(&owner).is_some_and(|its| is_known(its.says));
-        (is_asked && !is_taken).then_some((span, (owner, counted)))
+        (is_asked && !is_taken).then_some((owner, counted))
     };
     let computes = |work: &&Work| matches!(work.deed, Deed::Kernel { .. } | Deed::Graph { .. });
+    let launching: BTreeSet<(SpanIdx, u32)> = devices
+        .works
+        .iter()
+        .filter(computes)
+        .filter_map(|work| Some((work.span?, work.stream.device)))
+        .collect();
+    // A span that uses several devices is known if all of them say the same.
+    let mut by_phase: BTreeMap<SpanIdx, Option<(SpanIdx, &Counted)>> = BTreeMap::new();
+    for (span, device) in launching {
+        let found = phase(device, span);
+        let said = by_phase.entry(span).or_insert(found);
+        let is_same = said.zip(found).is_some_and(|(a, b)| (a.0, a.1.says) == (b.0, b.1.says));
+        if !is_same {
+            *said = None;
+        }
+    }
     let by_phase: BTreeMap<SpanIdx, (SpanIdx, &Counted)> =
-        devices.works.iter().filter(computes).filter_map(phase).collect();
+        by_phase.into_iter().filter_map(|(span, found)| Some((span, found?))).collect();
     let is_alone = |device: u32| {
         let facts = devices.known.iter().find(|it| it.number == device);
         facts
@@ -237,6 +248,8 @@ fn regions(
     for (owner, of_phase) in kernels::counted_regions(devices, &by_phase, is_alone) {
         let declared = regions.remove(&owner).and_then(|region| region.point);
         regions.insert(owner, Region { point: declared, ..of_phase });
+        // What the phase does not speak for is not told by what it declares either, which does not decide.
+        owners.retain(|span, its| *its != owner || by_phase.contains_key(span));
     }
     owners.extend(by_phase.into_iter().map(|(span, (owner, _))| (span, owner)));
     (regions, owners)

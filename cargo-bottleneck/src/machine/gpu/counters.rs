@@ -25,6 +25,8 @@ const VERSION: c_uint = 1;
 const PLACES: usize = 400;
 /// Windows that are kept; of more, neighbors are merged.
 const MOST: usize = 2048;
+/// Merged are windows with less between them.
+const CLOSE_NS: u64 = 50_000_000;
 /// What a window tells may be so old.
 pub const LAG_NS: u64 = 100_000_000;
 /// Shorter windows are no windows: the device may not have refreshed anything.
@@ -83,7 +85,7 @@ pub(super) struct Counters {
     samples: [usize; 2],
     /// When the sample before was there; `None` without one.
     since_ns: Option<u64>,
-    windows: Vec<Window>,
+    kept: Kept,
     /// Why the newest window is missing.
     problem: Option<String>,
 }
@@ -100,7 +102,7 @@ impl Counters {
             device,
             samples: [0; 2],
             since_ns: None,
-            windows: Vec::new(),
+            kept: Kept::new(),
             problem: None,
         };
         for sample in &mut res.samples {
@@ -125,8 +127,8 @@ impl Counters {
     /// All windows, by time; why there is none, where that is known.
     pub(super) fn windows(&self) -> Result<&[Window], String> {
         match &self.problem {
-            Some(problem) if self.windows.is_empty() => Err(problem.clone()),
-            _ => Ok(&self.windows),
+            Some(problem) if self.kept.windows.is_empty() => Err(problem.clone()),
+            _ => Ok(&self.kept.windows),
         }
     }
 
@@ -145,7 +147,7 @@ impl Counters {
             // The older one is where the next one goes.
             let [newer, older] = self.samples;
             let window = between(nvml, older, newer)?;
-            keep(&mut self.windows, Window { from_ns, until_ns, ..window });
+            self.kept.add(Window { from_ns, until_ns, ..window });
         }
         Ok(())
     }
@@ -215,17 +217,54 @@ fn thousandths(metrics: &[Metric]) -> [Option<u16>; METRICS] {
     res
 }
 
-/// Adds a window; of too many, each two become one.
-fn keep(windows: &mut Vec<Window>, window: Window) {
-    if MOST <= windows.len() {
-        let mut merged: Vec<Window> = Vec::with_capacity(MOST);
-        let mut all = std::mem::take(windows).into_iter();
-        while let Some(first) = all.next() {
-            merged.push(all.next().map_or(first, |next| first.and(next)));
-        }
-        *windows = merged;
+/// Windows of one length, which is doubled when there are too many.
+#[derive(Debug)]
+struct Kept {
+    windows: Vec<Window>,
+    /// Looks that one of them is made of.
+    each: u32,
+    /// The one that is not complete, and of how many it is made.
+    open: Option<(Window, u32)>,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self { windows: Vec::new(), each: 1, open: None }
     }
-    windows.push(window);
+
+    fn add(&mut self, window: Window) {
+        let (open, looks) = match self.open.take() {
+            Some((open, looks)) if window.from_ns.saturating_sub(open.until_ns) < CLOSE_NS => {
+                (open.and(window), looks + 1)
+            }
+            // Nothing is known of what was between them.
+            before => {
+                self.windows.extend(before.map(|(open, _)| open));
+                (window, 1)
+            }
+        };
+        if looks < self.each {
+            self.open = Some((open, looks));
+        } else {
+            self.windows.push(open);
+        }
+        if MOST <= self.windows.len() {
+            self.merge();
+        }
+    }
+
+    fn merge(&mut self) {
+        self.each = self.each.saturating_mul(2);
+        let mut all = std::mem::take(&mut self.windows).into_iter().peekable();
+        while let Some(first) = all.next() {
+            let is_close = |next: &Window| next.from_ns.saturating_sub(first.until_ns) < CLOSE_NS;
+            self.windows.push(all.next_if(is_close).map_or(first, |next| first.and(next)));
+        }
+        // Windows with gaps between each two: a device that hardly answers. The older half is left out.
+        if MOST <= self.windows.len() {
+            self.windows.drain(..MOST / 2);
+        }
+    }
 }
 
 impl Window {
@@ -282,14 +321,25 @@ mod tests {
 
     #[test]
     fn a_long_run_has_longer_windows() {
-        let mut windows = Vec::new();
-        for at in 0..3 * MOST as u64 {
-            keep(&mut windows, window(100 * at, 100 * at + 100, 500));
+        let mut kept = Kept::new();
+        for at in 0..5 * MOST as u64 {
+            kept.add(window(100 * at, 100 * at + 100, 500));
         }
-        assert!((MOST / 2..=MOST).contains(&windows.len()), "{}", windows.len());
-        let ns: u64 = windows.iter().map(Window::ns).sum();
-        assert_eq!(ns, 3 * MOST as u64 * 100 * MS, "none is lost");
-        assert!(windows.iter().all(|it| it.memory == 500));
+        assert!((MOST / 2..=MOST).contains(&kept.windows.len()), "{}", kept.windows.len());
+        let mut lengths: Vec<u64> = kept.windows.iter().map(Window::ns).collect();
+        lengths.dedup();
+        assert_eq!(lengths, [800 * MS], "all of one length");
+        assert!(kept.windows.iter().all(|it| it.memory == 500));
+    }
+
+    #[test]
+    fn nothing_is_made_up_for_gaps() {
+        let mut kept = Kept::new();
+        for at in 0..5 * MOST as u64 {
+            kept.add(window(1000 * at, 1000 * at + 100, 500));
+        }
+        assert!(kept.windows.len() < MOST);
+        assert!(kept.windows.iter().all(|it| it.ns() == 100 * MS));
     }
 
     #[test]

@@ -120,14 +120,15 @@ impl Listeners {
         self.call(DRIVER_API, cbid, (&raw const description).cast());
     }
 
-    /// Tells of a node of a graph that was made, or of one that is the clone of `original`. Handles of nodes are their numbers.
-    pub fn tell_node(&self, cbid: u32, node: u64, original: u64) {
+    /// Tells of a node of a graph that was made, or of one that is the clone of `original`. Handles of nodes are their numbers;
+    /// `sort` is the driver's number: 0 for kernels.
+    pub fn tell_node(&self, cbid: u32, node: u64, original: u64, sort: u32) {
         let node = GraphNode {
             graph: 1,
             original_graph: 0,
             node,
             original,
-            sort: 0,
+            sort,
             dependency: 0,
             executable: 0,
         };

@@ -198,11 +198,11 @@ extern "C" fn cuGraphInstantiateWithFlags(
 ) -> c_int {
     call(Function::new(0, c"cuGraphInstantiate"), |call| {
         let number = self::graph(graph)?;
-        let nodes = call.sim.machine().graphs.jobs(number)?.len() as u64;
-        for at in 1..=nodes {
+        let jobs = call.sim.machine().graphs.jobs(number)?;
+        for (job, at) in jobs.iter().zip(1..) {
             let (original, clone) = (node(number, at), node(clone_of(number), at));
-            call.sim.listeners.tell_node(NODE_MADE, clone, 0);
-            call.sim.listeners.tell_node(NODE_CLONED, clone, original);
+            call.sim.listeners.tell_node(NODE_MADE, clone, 0, job.sort());
+            call.sim.listeners.tell_node(NODE_CLONED, clone, original, job.sort());
         }
         put(to, graph)
     })

@@ -63,6 +63,16 @@ pub enum Job {
 pub(super) type Node = (u32, u64);
 
 impl Job {
+    /// What a node of a graph is that does this, by the driver's number.
+    pub(super) fn sort(&self) -> u32 {
+        match self {
+            Self::Kernel { .. } => 0,
+            Self::Copy { .. } => 1,
+            Self::Set { .. } => 2,
+            Self::Host(_) => 3,
+        }
+    }
+
     fn work(&self, settings: &Settings) -> Work {
         match *self {
             Self::Kernel { cost, shape, .. } => Work::Kernel {
@@ -107,7 +117,7 @@ pub(super) fn submit(
     job: Job,
 ) -> Result<Returns, Error> {
     if let Some(node) = machine.graphs.keep(stream, &job)? {
-        call.sim.listeners.tell_node(NODE_MADE, node, 0);
+        call.sim.listeners.tell_node(NODE_MADE, node, 0, job.sort());
         return Ok(Returns::At(call.now()));
     }
     let holds_caller = job.work(&call.sim.settings).holds_caller();
