@@ -383,6 +383,8 @@ fn what_a_graph_runs_belongs_to_who_captured_it() {
         let truth = decoded.truth.iter().filter(|it| is_kernel(it)).count();
         assert_eq!((kernels[0]["count"].as_u64().unwrap(), truth), (200 * 16, 200 * 16));
         assert_eq!(kernels[0]["span"], id("layers"), "{kernels:#}");
+        let svg = decoded.ran.message()["files"]["svg"].as_str().map(std::fs::read_to_string);
+        assert!(svg.unwrap().unwrap().contains("[GPU: kernels in CUDA graphs]"));
         // What was declared once was done at each launch.
         let evidence = verdict["evidence"].as_array().unwrap();
         let bandwidth = evidence.iter().find(|it| it["unit"] == "GB/s").unwrap();

@@ -114,6 +114,11 @@ impl Parts {
     }
 }
 
+/// Whether kernels were captured into a graph there.
+fn is_captured(profile: &Profile, span: SpanIdx) -> bool {
+    profile.devices.as_ref().is_some_and(|it| it.captured.get(&span).is_some_and(|&n| 0 < n))
+}
+
 /// How the label of a box of threads without spans begins.
 const HELPERS: &str = "[threads without spans: ";
 
@@ -130,6 +135,10 @@ fn label(profile: &Profile, main: Kind, blamed: &Blamed) -> Option<(String, bool
             (format!("{HELPERS}{name}]"), false)
         }
         (Part::Device, Some(Subkind::DeviceCopy), _) => ("[GPU: copies]".to_owned(), false),
+        // The span is that of the capture; the time is that of all launches.
+        (Part::Device, ..) if is_captured(profile, blamed.span) => {
+            ("[GPU: kernels in CUDA graphs]".to_owned(), false)
+        }
         (Part::Device, ..) => ("[GPU: kernels]".to_owned(), false),
         (Part::DeviceIdle, subkind, _) => {
             let why = subkind.map_or("idle", Subkind::word);

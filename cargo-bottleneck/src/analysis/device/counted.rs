@@ -229,7 +229,7 @@ impl Running {
             let (inside, outside): (Vec<_>, Vec<_>) =
                 there.iter().partition(|(other, _)| other.starts_with(&path));
             let outside: f64 = outside.into_iter().map(|(_, part)| part).sum();
-            // Of what may overlap the largest is there for sure, and all of it at most.
+            // Its own kernels may overlap; of the others all are taken to be one after the other.
             let inside = part(&Stretches::of(inside.into_iter().flat_map(|(path, _)| {
                 self.by_path[path].around(from, until).iter().collect::<Vec<_>>()
             })));
@@ -301,14 +301,13 @@ impl Counted {
             of: None,
             source: Source::Counter,
         };
-        let windows = self.windows;
         let memory =
-            format!("of the bandwidth of its memory, by {windows} windows of its counters");
+            format!("device memory bandwidth in use, by {} windows of its counters", self.windows);
         let unit = self.unit.map(|unit| match unit {
-            (name, part) if LEAST_PART <= part => one(format!("of its {name}, by the same"), part),
-            _ => one("of any of its units that compute, by the same".to_owned(), 0.0),
+            (name, part) if LEAST_PART <= part => one(format!("{name} in use, by the same"), part),
+            _ => one("any unit that computes in use, by the same".to_owned(), 0.0),
         });
-        let busy = self.busy.map(|part| one("of its multiprocessors have work".to_owned(), part));
+        let busy = self.busy.map(|part| one("multiprocessors with work".to_owned(), part));
         [Some(one(memory, self.memory)), unit, busy].into_iter().flatten().collect()
     }
 }

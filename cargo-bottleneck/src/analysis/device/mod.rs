@@ -179,19 +179,15 @@ impl DeviceView {
                 (Kind::Memory, Some(Subkind::DeviceBandwidth))
             }
             Deed::Copy { .. } => (Kind::Io, Some(Subkind::DeviceCopy)),
-            Deed::Kernel { .. } => {
+            Deed::Kernel { .. } | Deed::Graph { .. } => {
                 let is_held_back = self.held_back.contains_key(&work.stream.device);
                 let region = work.span.and_then(|span| self.region(span)).map(|(_, region)| region);
-                // What is near a ceiling at a lower clock is near it at its own.
-                let known = region.filter(|region| !is_held_back || region.is_near_a_ceiling());
-                known.map_or((Kind::Other, None), Region::kind)
-            }
-            // Nobody declares what a graph does that is not divided.
-            Deed::Graph { .. } => {
-                let region = work.span.and_then(|span| self.region(span)).map(|(_, region)| region);
-                let counted = region.filter(|region| region.counted.is_some());
-                let is_held_back = self.held_back.contains_key(&work.stream.device);
-                let known = counted.filter(|region| !is_held_back || region.is_near_a_ceiling());
+                // Nobody declares what a graph does that is not divided.
+                let is_divided = matches!(work.deed, Deed::Kernel { .. });
+                let known = region
+                    .filter(|region| is_divided || region.counted.is_some())
+                    // What is near a ceiling at a lower clock is near it at its own.
+                    .filter(|region| !is_held_back || region.is_near_a_ceiling());
                 known.map_or((Kind::Other, None), Region::kind)
             }
         }
